@@ -1,0 +1,48 @@
+"""The errors a user may meet. Each message says what is wrong, quotes the offending value, and says what to do.
+
+    LocumError
+    ├── SourceError       a path given as SOURCE cannot be read, or holds no session
+    ├── DatasetError      no usable row, or a dataset folder that is not one
+    ├── BaseError         the base model is unknown, unreachable, partial or of an unsupported shape
+    ├── TrainingError     a row or a loss that must not be trained through
+    ├── ExportError       a model file that would not answer as it did in training
+    ├── EngineError       an engine that does not start or does not answer
+    ├── NameTakenError    a run folder or a model name that exists already
+    └── RunError          a run folder that is incomplete or does not fit the request
+"""
+
+
+class LocumError(Exception):
+    """Root of every error whose message is meant for the user; the command line prints it as one line."""
+
+
+class SourceError(LocumError, ValueError):
+    """A path given as SOURCE cannot be read, or holds no session."""
+
+
+class DatasetError(LocumError, ValueError):
+    """No usable row, or a dataset folder that is not one."""
+
+
+class BaseError(LocumError, ValueError):
+    """The base model is unknown, unreachable, partial or of an unsupported shape."""
+
+
+class TrainingError(LocumError, ValueError):
+    """A row or a loss that must not be trained through."""
+
+
+class ExportError(LocumError, ValueError):
+    """A model file that would not answer as it did in training."""
+
+
+class EngineError(LocumError, RuntimeError):
+    """An engine that does not start or does not answer."""
+
+
+class NameTakenError(LocumError, FileExistsError):
+    """A run folder or a model name that exists already."""
+
+
+class RunError(LocumError, ValueError):
+    """A run folder that is incomplete or does not fit the request."""
