@@ -401,7 +401,7 @@ def draw_news(rng: Random) -> News:
     }
     topic = rng.choice(tuple(STATEMENTS))
     used = {name: value for name, value in slots.items() if f"{{{name}}}" in STATEMENTS[topic]}
-    status: Status = "confirmed" if rng.random() < 0.65 else rng.choice(("unconfirmed", "embargo"))
+    status: Status = "confirmed" if rng.random() < 0.6 else rng.choice(("unconfirmed", "embargo"))
     return News(topic=topic, slots=used, status=status)
 
 
