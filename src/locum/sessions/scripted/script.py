@@ -184,7 +184,7 @@ class _Session:
         elif isinstance(facts, world.Request) and self._happens(_INTERRUPTION_RATE):
             self._say(facts, self._decide(facts), "interrupted")
             self._log.interruption()
-            self._log.human(f"Sorry, wrong key. {prompt}")
+            self._log.human(f"Sorry, I slipped. {prompt}")
         self._say(facts, self._decide(facts))
 
     def _say(self, facts: Answered, decision: Decision, event: Event = "") -> None:
