@@ -1,0 +1,122 @@
+"""Finding the log files behind what a user names as SOURCE, without reading them."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from locum.errors import SourceError
+
+AUTO = "auto"
+"""The SOURCE that stands for the places where the known agents keep their logs."""
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A file, folder or link that was not read."""
+
+    path: str
+    reason: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What one SOURCE stands for."""
+
+    source: str
+    """As the user named it."""
+    named: bool
+    """The user named the file itself, and so has to hear about it when it cannot be read."""
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def discover(source: Path | str) -> list[Found]:
+    """The files that a SOURCE stands for: a file, a folder with everything below it, or `auto`.
+
+    Folders are walked in sorted order, hidden files included, `.git` left out. Links inside a folder are not
+    followed: what they point to is either found anyway or lies outside of what the user named.
+
+    Raises:
+        SourceError: there is no such file or folder, it is neither, or `auto` finds no agent's logs.
+    """
+    if source == AUTO:
+        return [_folder(str(folder), folder) for folder in _agents_folders()]
+    path = Path(source)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise SourceError(
+            f"no such file or folder: {path}; name a session log, a folder of them, or auto"
+        ) from None
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {path}: {error.strerror}; check the path and its permissions"
+        ) from None
+    except ValueError:
+        raise SourceError(
+            f"not a path: {str(path)!r}; name a session log, a folder of them, or auto"
+        ) from None
+    if stat.S_ISDIR(mode):
+        return [_folder(str(source), path)]
+    if stat.S_ISREG(mode):
+        return [Found(str(source), True, (path,))]
+    raise SourceError(f"neither a file nor a folder: {path}; name a session log, a folder of them, or auto")
+
+
+def _agents_folders() -> list[Path]:
+    """Where the known agents keep their logs on this machine."""
+    configured = os.environ.get("CLAUDE_CONFIG_DIR")
+    claude = Path(configured).expanduser() if configured else Path.home() / ".claude"
+    places = [claude / "projects"]
+    folders = [place for place in places if place.is_dir()]
+    if not folders:
+        looked = ", ".join(str(place) for place in places)
+        raise SourceError(f"auto: no agent's logs at {looked}; name a session log or a folder of them")
+    return folders
+
+
+def _folder(source: str, root: Path) -> Found:
+    files: list[Path] = []
+    skipped: list[Skipped] = []
+
+    def refused(error: OSError) -> None:
+        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}"))
+
+    for folder, below, names in os.walk(root, onerror=refused):
+        here = Path(folder)
+        skipped += [
+            Skipped(str(here / name), "a link") for name in sorted(below) if (here / name).is_symlink()
+        ]
+        below[:] = sorted(name for name in below if name != ".git" and not (here / name).is_symlink())
+        for name in sorted(names):
+            path = here / name
+            reason = _reason_to_skip(path)
+            if reason is None:
+                files.append(path)
+            else:
+                skipped.append(Skipped(str(path), reason))
+    if not files and not skipped:
+        raise SourceError(f"an empty folder: {root}; name a folder that holds session logs")
+    return Found(source, False, tuple(files), tuple(skipped))
+
+
+def _reason_to_skip(path: Path) -> str | None:
+    try:
+        status = path.lstat()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if stat.S_ISLNK(status.st_mode):
+        return "a link"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return None if status.st_size else "empty"
+
+
+def distinct_files(found: Sequence[Found]) -> list[Path]:
+    """The files of all sources in order, each of them once, however many sources it is under."""
+    return list(
+        {
+            os.path.realpath(path): path for source in reversed(found) for path in reversed(source.files)
+        }.values()
+    )[::-1]

@@ -1,0 +1,52 @@
+"""Which sessions belong together: copies, forks, checkpoints, resumed parts and sub-agents of one
+conversation.
+
+The lineage is what is never split between train and test, so that a session is never tested on its own copy.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from locum.types import Session
+
+
+def join_lineages(sessions: Sequence[Session]) -> list[Session]:
+    """Give sessions of one format that share a lineage or a message id one lineage, and every session its own
+    id.
+
+    The joined lineage is the smallest of its members' names, so it does not depend on the order of the files.
+    An id that occurs again (a checkpoint or copy of a session in another file) gets `@2`, `@3`, ... in the
+    order given. Order and content are kept.
+    """
+    parent: dict[str, str] = {}
+
+    def root(node: str) -> str:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    first_with: dict[tuple[str, str], str] = {}
+    for session in sessions:
+        for message in session.messages:
+            if message.id is not None:
+                other = first_with.setdefault((session.format, message.id), session.lineage)
+                low, high = sorted((root(other), root(session.lineage)))
+                parent[high] = low
+
+    times_seen: Counter[str] = Counter()
+    joined = []
+    for session in sessions:
+        times_seen[session.id] += 1
+        copy = times_seen[session.id]
+        joined.append(
+            msgspec.structs.replace(
+                session,
+                id=session.id if copy == 1 else f"{session.id}@{copy}",
+                lineage=root(session.lineage),
+            )
+        )
+    return joined

@@ -1,0 +1,89 @@
+"""OpenAI's chat fine-tuning format: JSON lines of {"messages": [...], "tools"?: [...]}; each line is one
+session.
+
+Format: https://platform.openai.com/docs/guides/supervised-fine-tuning. A line may hold nothing but the
+assistant's message, with or without a system text: a post that nobody asked for.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from locum.files import digest
+from locum.sessions.chat_messages import Conversation, tool_schemas
+from locum.sessions.jsonl import BadRecord, cut_line, decode, head_records, numbered_lines
+from locum.sessions.ledger import Ledger
+from locum.sessions.reader import FileReading
+from locum.types import Session
+
+_DECODER = msgspec.json.Decoder(dict[str, Any])
+
+
+class OpenAIChat:
+    """Reader of chat fine-tuning JSONL."""
+
+    name = "openai_chat"
+
+    def detects(self, head: bytes, path: Path) -> bool:
+        """The first record with messages decides; where the first line is longer than the head, its
+        beginning.
+        """
+        if any(_has_messages(record) for record in head_records(head)):
+            return True
+        cut = cut_line(head)
+        return cut.startswith(b"{") and b'"messages"' in cut and b'"role"' in cut
+
+    def read(self, path: Path) -> FileReading:
+        """One session a line."""
+        ledger = Ledger(path)
+        sessions = []
+        for number, raw in numbered_lines(path):
+            if not raw:
+                ledger.noise(number, "blank")
+                continue
+            try:
+                record = decode(_DECODER, raw)
+                if not isinstance(record.get("messages"), list):
+                    ledger.unknown(number, "(no messages)")
+                    continue
+                session = self._session(record, path, number)
+            except BadRecord as reason:
+                ledger.bad(number, str(reason))
+                continue
+            if any(message.origin == "agent" for message in session.messages):
+                ledger.used(number)
+                sessions.append(session)
+            else:
+                ledger.noise(number, "unanswered")
+        return FileReading(str(path), self.name, tuple(sessions), ledger.lines())
+
+    def _session(self, record: dict[str, Any], path: Path, number: int) -> Session:
+        conversation = Conversation()
+        for message in record["messages"]:
+            conversation.add(message)
+        messages = tuple(conversation.messages)
+        # The conversation's beginning up to the first answer: a line that continues another one shares it.
+        first = next(
+            (n for n, message in enumerate(messages, 1) if message.role == "assistant"), len(messages)
+        )
+        model = record.get("model")
+        return Session(
+            id=f"{path.stem}:{number}",
+            lineage=f"{self.name}:{digest(messages[:first])[:16]}",
+            format=self.name,
+            source=str(path),
+            messages=messages,
+            tools=tool_schemas(record.get("tools") or record.get("functions")),
+            model=model if isinstance(model, str) else None,
+        )
+
+
+def _has_messages(record: Any) -> bool:
+    messages = record.get("messages") if isinstance(record, dict) else None
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and isinstance(messages[0], dict)
+        and "role" in messages[0]
+    )

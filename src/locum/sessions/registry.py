@@ -1,0 +1,29 @@
+"""The log formats that are known. A new one is a module of its own and one line in `READERS`."""
+
+from pathlib import Path
+
+from locum.sessions.claude_code import ClaudeCode
+from locum.sessions.jsonl import BOM, HEAD
+from locum.sessions.openai_chat import OpenAIChat
+from locum.sessions.reader import FileReading, Reader
+from locum.sessions.tau_bench import TauBench
+
+__all__ = ["READERS", "FileReading", "Reader", "reader_of"]
+
+READERS: tuple[Reader, ...] = (
+    ClaudeCode(),
+    TauBench(),
+    OpenAIChat(),
+)
+"""In the order in which they are asked: the more particular format first."""
+
+
+def reader_of(path: Path) -> Reader | None:
+    """The reader that recognises the file's content, or None.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(len(BOM) + HEAD).removeprefix(BOM)[:HEAD]
+    return next((reader for reader in READERS if reader.detects(head, path)), None)
