@@ -1,0 +1,330 @@
+"""What counts as a secret or as personal data in a text, and what only looks like it.
+
+`find(text)` returns the spans to replace. Formats with a published shape come from detect-secrets' plugins
+(https://github.com/Yelp/detect-secrets), phone numbers are judged by phonenumbers, cards and IBANs by
+python-stdnum; our own additions are the token prefixes those plugins lack and values that only their
+context gives away (`password = ...`). There is no entropy rule on purpose: commit hashes, digests, UUIDs,
+tool-call ids and base64 blobs fill agent logs and must survive.
+
+Speed: one cheap scan per group of detectors (a literal, or an alternation that begins with literals, which
+`re` turns into a first-character scan) finds candidates; the exact pattern runs only there.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+import phonenumbers
+from detect_secrets.plugins.artifactory import ArtifactoryDetector
+from detect_secrets.plugins.aws import AWSKeyDetector
+from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+from detect_secrets.plugins.discord import DiscordBotTokenDetector
+from detect_secrets.plugins.github_token import GitHubTokenDetector
+from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+from detect_secrets.plugins.jwt import JwtTokenDetector
+from detect_secrets.plugins.mailchimp import MailchimpDetector
+from detect_secrets.plugins.openai import OpenAIDetector
+from detect_secrets.plugins.pypi_token import PypiTokenDetector
+from detect_secrets.plugins.sendgrid import SendGridDetector
+from detect_secrets.plugins.slack import SlackDetector
+from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+from detect_secrets.plugins.stripe import StripeDetector
+from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
+from detect_secrets.plugins.twilio import TwilioKeyDetector
+from stdnum import iban, luhn
+
+from locum.dataset.assignments import find_assigned, stands_in
+
+
+class Finding(NamedTuple):
+    """A span of a text that must not leave, and what it is."""
+
+    start: int
+    end: int
+    kind: str
+    """The placeholder's type: `EMAIL`, `AWS_KEY`, ..."""
+    by_context: bool = False
+    """True where only the words around it gave it away, so that the same value may stand bare elsewhere."""
+
+
+def find(text: str) -> list[Finding]:
+    """Spans of secrets and personal data in `text`, in order, none overlapping.
+
+    Where detectors overlap the span that begins first wins, of those the longest.
+    """
+    found: list[Finding] = []
+    for finder in _FINDERS:
+        found.extend(finder(text))
+    if len(found) < 2:
+        return found
+    found.sort(key=lambda finding: (finding.start, -finding.end))
+    kept = [found[0]]
+    for finding in found[1:]:
+        if finding.start >= kept[-1].end:
+            kept.append(finding)
+    return kept
+
+
+# --- keys and tokens with a published shape -------------------------------------------------------
+
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("AWS_KEY", AWSKeyDetector.denylist[0]),
+    *(("TOKEN", pattern) for pattern in GitHubTokenDetector.denylist),
+    *(("TOKEN", pattern) for pattern in GitLabTokenDetector.denylist),
+    *(("TOKEN", pattern) for pattern in SlackDetector.denylist),
+    *(("TOKEN", pattern) for pattern in PypiTokenDetector.denylist),
+    *(("TOKEN", pattern) for pattern in DiscordBotTokenDetector.denylist),
+    *(("TOKEN", pattern) for pattern in SquareOAuthDetector.denylist),
+    *(("API_KEY", pattern) for pattern in OpenAIDetector.denylist),
+    *(("API_KEY", pattern) for pattern in StripeDetector.denylist),
+    *(("API_KEY", pattern) for pattern in SendGridDetector.denylist),
+    *(("API_KEY", pattern) for pattern in TwilioKeyDetector.denylist),
+    *(("API_KEY", pattern) for pattern in AzureStorageKeyDetector.denylist),
+    ("TOKEN", re.compile(r"github_pat_[A-Za-z0-9_]{22,}")),
+    ("TOKEN", re.compile(r"npm_[A-Za-z0-9]{36}")),
+    ("TOKEN", re.compile(r"hf_[A-Za-z0-9]{30,}")),
+    ("TOKEN", re.compile(r"ya29\.[A-Za-z0-9_-]{20,}")),
+    ("TOKEN", re.compile(r"(?:dop|doo|dor)_v1_[a-f0-9]{64}")),
+    ("TOKEN", re.compile(r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}")),
+    ("TOKEN", re.compile(r"xapp-[0-9]-[A-Za-z0-9-]{20,}")),
+    ("TOKEN", re.compile(r"glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}")),
+    ("API_KEY", re.compile(r"AIza[A-Za-z0-9_-]{35}")),
+    ("API_KEY", re.compile(r"sk-(?:ant|proj|svcacct|admin|or)-[A-Za-z0-9_-]{20,}")),
+    ("API_KEY", re.compile(r"sk-(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,}")),
+    ("API_KEY", re.compile(r"[sr]k_test_[A-Za-z0-9]{24,}")),
+    ("API_KEY", re.compile(r"whsec_[A-Za-z0-9+/]{24,}")),
+    ("API_KEY", re.compile(r"(?:gsk_|xai-|r8_|nvapi-|tvly-|lin_api_|pplx-)[A-Za-z0-9_-]{30,}")),
+    ("JWT", re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
+)
+# Every branch begins with a literal, so that `re` scans for first characters only.
+_SHAPE_HINT = re.compile(
+    r"A3T[A-Z0-9]{17}|A(?:BIA|CCA|KIA|SIA)[0-9A-Z]{16}|AC[a-z0-9]{32}|SK[a-z0-9]{32}|AIza|AccountKey="
+    r"|gh[pousr]_|github_pat_|gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|sa_)|gloas-|GR1348941|gsk_"
+    r"|xox[a-z]-|xapp-|xai-|https://hooks\.slack|pypi-Ag|pplx-|sq0csp-|s[kr][-_]|shp[a-z]{2}_|rk_|r8_|SG\."
+    r"|M[\w-]{23,25}\.[\w-]{6}\.|N[\w-]{23,25}\.[\w-]{6}\.|O[\w-]{23,25}\.[\w-]{6}\."
+    r"|npm_|nvapi-|hf_|ya29\.|do[por]_v1_|whsec_|tvly-|lin_api_|eyJ",
+    re.ASCII,
+)
+_SHAPE_REST = re.compile(r"[A-Za-z0-9_]*")
+_FIXED_LENGTH = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA|AC|SK)", re.ASCII)
+
+
+def _shaped(text: str) -> Iterator[Finding]:
+    for hint in _SHAPE_HINT.finditer(text):
+        start = hint.start()
+        if start and text[start - 1].isalnum():
+            continue
+        for kind, pattern in _SHAPES:
+            match = pattern.match(text, start)
+            if match is None:
+                continue
+            # detect-secrets gives the least length; newer tokens are longer and must go whole.
+            rest = _SHAPE_REST.match(text, match.end())
+            end = rest.end() if rest else match.end()
+            if end > match.end() and _FIXED_LENGTH.match(match[0]):
+                continue  # a longer word that only begins like an id of fixed length
+            if stands_in(text[start:end]) or (
+                kind == "JWT" and not JwtTokenDetector.is_formally_valid(match[0].split(".", 1)[0])
+            ):
+                continue
+            yield Finding(start, end, kind)
+            break
+
+
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?P<name>[A-Z0-9 ]{0,30})PRIVATE KEY(?: BLOCK)?-----"
+    r"(?P<body>(?:(?!-----)[\s\S]){40,20000}?)(?:-----END (?P=name)PRIVATE KEY(?: BLOCK)?-----|\Z|(?=-----))"
+)
+
+
+def _private_keys(text: str) -> Iterator[Finding]:
+    if "PRIVATE KEY" in text:
+        for match in _PRIVATE_KEY.finditer(text):
+            yield Finding(match.start(), match.end(), "PRIVATE_KEY")
+
+
+_MAILCHIMP_LENGTH = 32
+
+
+def _rarer(text: str) -> Iterator[Finding]:
+    """Shapes that begin with no fixed text: found by a literal inside them."""
+    at = text.find("-us")
+    while at >= 0:
+        match = MailchimpDetector.denylist[0].match(text, max(0, at - _MAILCHIMP_LENGTH))
+        if match and not stands_in(match[0]):
+            yield Finding(match.start(), match.end(), "API_KEY")
+        at = text.find("-us", at + 3)
+    if "AKC" in text:
+        for match in ArtifactoryDetector.denylist[0].finditer(text):
+            value = match[0].strip(' \n\t=:"')
+            start = text.index(value, match.start())
+            if any(c.isdigit() for c in value):
+                yield Finding(start, start + len(value), "API_KEY")
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+_URL_CREDENTIALS = re.compile(r"://([^\s/:@'\"<>`\\]{0,128}:[^\s/@'\"<>`\\]{1,256})@")
+_EMAIL_DOMAIN = re.compile(r"@((?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24})(?![\w-])", re.ASCII)
+_EMAIL_LOCAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}\Z")
+# RFC 2606 and RFC 6761: names reserved for examples, which are nobody's.
+_RESERVED_DOMAIN = re.compile(
+    r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$|^[0-9]x\.", re.I
+)
+_NOBODY = frozenset({"git", "noreply", "no-reply"})
+
+
+def _addresses(text: str) -> Iterator[Finding]:
+    if "@" not in text:
+        return
+    for match in _URL_CREDENTIALS.finditer(text):
+        user, _, password = match[1].partition(":")
+        if not stands_in(password) and not (stands_in(user) and password.isalpha()):
+            yield Finding(match.start(1), match.end(1), "URL_CREDENTIALS")
+    for match in _EMAIL_DOMAIN.finditer(text):
+        local = _EMAIL_LOCAL.search(text, max(0, match.start() - 64), match.start())
+        if local and local[0].lower() not in _NOBODY and not _RESERVED_DOMAIN.search(match[1]):
+            yield Finding(local.start(), match.end(1), "EMAIL")
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+_NUMBERS = re.compile(r"[0-9][0-9 .()\-]{5,}[0-9]")
+_IP = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.\d)", re.ASCII)
+_CARD = re.compile(
+    r"(?<![\w.-])[0-9]{4}([ -]?)(?:[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{6}\1[0-9]{4,5})(?![\w-])", re.ASCII
+)
+# ISO/IEC 7812 ranges of Visa, Mastercard, American Express, Diners, Discover and JCB.
+_ISSUER = re.compile(
+    r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|6(?:011|4[4-9]|5)|35"
+)
+_NANP = re.compile(
+    r"(?<![\w.+#/-])(?:1[ .-])?(?:\([0-9]{3}\) ?|[0-9]{3}[.-])[0-9]{3}[ .-][0-9]{4}(?![\w-])", re.ASCII
+)
+_IBAN = re.compile(r"(?<![\w-])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![\w-])", re.ASCII)
+_INTERNATIONAL = re.compile(r"\+\(?[0-9][0-9 ().\-/]{6,22}[0-9](?!\w)", re.ASCII)
+_LABELLED_PHONE = re.compile(
+    r"(?i:phone|mobile|whatsapp|\btel|\bcell|\bfax)(?i:[ _-]?(?:number|no\.?|nr\.?))?\\*[\"']?"
+    r"\s{0,2}(?::|=|is)?\s{0,2}\\*[\"']?(\+?[(0][0-9 ().\-/]{6,20}[0-9])(?!\w)",
+    re.ASCII,
+)
+_PHONE_LABEL = re.compile(
+    r"phone|Phone|PHONE|mobile|Mobile|MOBILE|tel|Tel|TEL|cell|Cell|fax|Fax|whatsapp|WhatsApp"
+)
+_RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"})
+_VERSION_BEFORE = re.compile(r"(?:[vV]|==|[<>~^]=?|[A-Za-z]/|(?i:version)[\"']?[ :=]{1,3}[\"']?)\Z")
+
+
+def _numbers(text: str) -> Iterator[Finding]:
+    """Public IPv4 addresses, payment cards, IBANs, phone numbers and Telegram tokens."""
+    for run in _NUMBERS.finditer(text):
+        start, end = run.span()
+        if text.count(".", start, end) >= 3:
+            yield from _ips(text, start, end)
+        digits = sum(map(str.isdigit, run[0]))
+        if digits >= 13:
+            yield from _cards(text, start, end)
+        if digits >= 10:
+            for match in _NANP.finditer(text, max(0, start - 1), end + 1):
+                if _is_phone(match[0], "US"):
+                    yield Finding(match.start(), match.end(), "PHONE")
+        before = text[start - 1 : start]
+        if before.isupper() or text[start - 2 : start].strip().isupper():
+            yield from _ibans(text, start)
+        if digits >= 8 and text[end : end + 1] == ":":
+            token = TelegramBotTokenDetector.denylist[0].match(text, start)
+            if token:
+                yield Finding(start, token.end(), "TOKEN")
+
+
+def _ips(text: str, start: int, end: int) -> Iterator[Finding]:
+    for match in _IP.finditer(text, start, end + 1 if end < len(text) else end):
+        octets = match[0].split(".")
+        if any(int(octet) > 255 or (octet[0] == "0" and octet != "0") for octet in octets):
+            continue
+        # Four small numbers are a version or a section; so is what follows `v`, `==` or `Name/`.
+        if all(int(octet) < 20 for octet in octets) or _VERSION_BEFORE.search(
+            text, max(0, start - 12), start
+        ):
+            continue
+        if match[0] not in _RESOLVERS and IPv4Address(match[0]).is_global:
+            yield Finding(match.start(), match.end(), "IP")
+
+
+def _cards(text: str, start: int, end: int) -> Iterator[Finding]:
+    for match in _CARD.finditer(text, start, end + 1):
+        digits = re.sub(r"\D", "", match[0])
+        if _ISSUER.match(digits) and luhn.is_valid(digits) and len(set(digits)) > 2:
+            yield Finding(match.start(), match.end(), "CARD")
+
+
+def _ibans(text: str, start: int) -> Iterator[Finding]:
+    # The digits are inside it: the country code stands at most eight characters before them.
+    for match in _IBAN.finditer(text, max(0, start - 10), start + 40):
+        value = match[0]
+        while value and not iban.is_valid(value):  # the words after it may be capitals too
+            value = value.rpartition(" ")[0]
+        if value:
+            yield Finding(match.start(), match.start() + len(value), "IBAN")
+
+
+def _phones(text: str) -> Iterator[Finding]:
+    if "+" in text:
+        for match in _INTERNATIONAL.finditer(text):
+            before = text[match.start() - 1 : match.start()]
+            if not before.isalnum() and _is_phone(match[0], None):
+                yield Finding(match.start(), match.end(), "PHONE")
+    if _PHONE_LABEL.search(text):
+        for match in _LABELLED_PHONE.finditer(text):
+            if 8 <= sum(map(str.isdigit, match[1])) <= 15:
+                yield Finding(match.start(1), match.end(1), "PHONE")
+
+
+@lru_cache(maxsize=4096)
+def _is_phone(written: str, region: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(written, region))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+# --- account names in paths -----------------------------------------------------------------------
+
+_HOME = (
+    ("/Users/", re.compile(r"/Users/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
+    ("/home/", re.compile(r"/home/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
+    ("\\Users\\", re.compile(r"\\Users\\{1,2}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
+    # Agents name folders after the working directory, with every other character as "-".
+    ("-Users-", re.compile(r"-Users-([A-Za-z0-9]{1,64})")),
+    ("-home-", re.compile(r"-home-([A-Za-z0-9]{1,64})")),
+)
+_NOT_ROOT = re.compile(r"(?<!/[A-Za-z])[\w.~-]\Z", re.ASCII)
+_NOBODYS_HOME = re.compile(
+    r"users?|username|you|me|name|your-?name|shared|public|default|all|runner|ubuntu|root|node|app|vscode|linuxbrew"
+    r"|dev|work|admin|index",
+    re.IGNORECASE,
+)
+
+
+def _homes(text: str) -> Iterator[Finding]:
+    for literal, pattern in _HOME:
+        if literal not in text:
+            continue
+        for match in pattern.finditer(text):
+            name = match[1].rstrip(".-")
+            at = match.start()
+            if not name or _NOBODYS_HOME.fullmatch(name):
+                continue
+            if at and literal[0] != "\\" and _NOT_ROOT.search(text, max(0, at - 2), at):
+                continue  # a folder or a web route of that name further down
+            yield Finding(match.start(1), match.start(1) + len(name), "USER")
+
+
+def _assigned(text: str) -> Iterator[Finding]:
+    for start, end, kind in find_assigned(text):
+        yield Finding(start, end, kind, by_context=True)
+
+
+_FINDERS = (_private_keys, _shaped, _rarer, _addresses, _assigned, _numbers, _phones, _homes)

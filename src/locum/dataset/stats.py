@@ -1,0 +1,73 @@
+"""The numbers of a dataset: what was read, what became a row, and where the rest went."""
+
+from typing import Literal
+
+import msgspec
+
+from locum.types import Lines
+
+
+class LineCounts(msgspec.Struct, frozen=True):
+    """Where the lines of the input went: total = used + noise + unknown + bad."""
+
+    total: int = 0
+    used: int = 0
+    noise: int = 0
+    unknown: int = 0
+    bad: int = 0
+
+    @classmethod
+    def of(cls, lines: Lines) -> "LineCounts":
+        """The sums of a reading's account."""
+        return cls(
+            total=lines.total,
+            used=lines.used,
+            noise=sum(lines.noise.values()),
+            unknown=sum(lines.unknown.values()),
+            bad=len(lines.bad),
+        )
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What `stats.json` holds."""
+
+    files: int
+    sessions: int
+    lines: LineCounts
+    turns: int
+    """turns = rows + the sum of drops, always."""
+    rows: int
+    drops: dict[str, int]
+    """Reason -> turns, the commonest first."""
+    families: dict[str, int]
+    """Family -> rows, the commonest first."""
+    splits: dict[str, int]
+    """Split -> rows."""
+    redactions: dict[str, int]
+    """Type -> how often a value of it was replaced in the sessions."""
+    formats: dict[str, int]
+    """Format -> files."""
+    narration: int
+    """Turns whose text beside a tool call was left out."""
+    ordered_by: Literal["time", "appearance"]
+    """What `forward` means in the split: appearance where no log has times."""
+    untimed: int
+    """Lineages without any time, which were put first."""
+    sessions_by_split: dict[str, int]
+    """Split -> sessions with at least one row in it."""
+    skipped: int
+    """Sessions without a single turn."""
+    shortened: int
+    """Rows whose prompt was shortened to the budget."""
+    tiers: dict[str, int]
+    """`verified` and `recorded` -> rows."""
+    models: dict[str, int]
+    """"provider/model", as far as the log says -> rows."""
+    notes: tuple[str, ...] = ()
+    """What the user has to know before trusting the rest, one sentence each."""
+
+
+def funnel(stats: Stats) -> list[tuple[str, int]]:
+    """The way from sessions to rows, as (label, count): sessions, turns, every drop with its reason, rows."""
+    drops = [(f"dropped: {reason}", count) for reason, count in stats.drops.items()]
+    return [("sessions", stats.sessions), ("turns", stats.turns), *drops, ("rows", stats.rows)]

@@ -1,0 +1,230 @@
+"""A dataset on disk: one folder, written as a whole or not at all.
+
+`train.jsonl valid.jsonl test.jsonl` hold rows in the shape that TRL and mlx-lm read (`messages` in OpenAI's
+roles with arguments as objects, `tools`), with everything else that a row knows under the one key `locum`;
+`drops.jsonl` holds the drops, `stats.json` the numbers, `README.md` the card. `redactions.json` holds salted
+hashes of what was replaced: it serves to probe a model trained on the rows, and is not for publishing with
+them.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from locum import files
+from locum.dataset.build import Dataset
+from locum.dataset.card import card
+from locum.dataset.redaction import Redactions
+from locum.dataset.split import SPLITS
+from locum.dataset.stats import Stats
+from locum.errors import DatasetError
+from locum.types import Drop, Message, Origin, Role, Row, Signal, Split, Tier, ToolCall
+
+
+class _Function(msgspec.Struct, frozen=True):
+    name: str
+    arguments: dict[str, Any]
+
+
+class _Call(msgspec.Struct, frozen=True):
+    id: str
+    function: _Function
+    type: Literal["function"] = "function"
+
+
+class _WireMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    role: Role
+    content: str | msgspec.UnsetType = msgspec.UNSET  # never left out in writing: templates read it
+    tool_calls: tuple[_Call, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a message has beyond the shape that trainers read."""
+
+    origin: Origin = "harness"
+    id: str | None = None
+    time: str | None = None
+    signals: tuple[Signal, ...] = ()
+
+
+class _Locum(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: str
+    session: str
+    lineage: str
+    turn: int
+    family: str
+    tier: Tier
+    format: str = ""
+    source: str = ""
+    time: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    shortened: int = 0
+    notes: tuple[_Note, ...] = ()
+
+
+class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    messages: tuple[_WireMessage, ...]
+    tools: tuple[dict[str, Any], ...] = ()
+    locum: _Locum | msgspec.UnsetType = msgspec.UNSET
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+def encode_row(row: Row) -> bytes:
+    """A row as one JSON line, without the line break."""
+    notes = tuple(_Note(m.origin, m.id, m.time, m.signals) for m in row.messages)
+    about = _Locum(
+        id=row.id,
+        session=row.session,
+        lineage=row.lineage,
+        turn=row.turn,
+        family=row.family,
+        tier=row.tier,
+        format=row.format,
+        source=row.source,
+        time=row.time,
+        provider=row.provider,
+        model=row.model,
+        shortened=row.shortened,
+        notes=notes,
+    )
+    return _encode(_Line(tuple(map(_to_wire, row.messages)), row.tools, about))
+
+
+def decode_row(line: bytes) -> Row:
+    """The row that `encode_row` wrote.
+
+    Raises:
+        msgspec.ValidationError: the line is no row.
+    """
+    wire = _decode(line)
+    about = wire.locum
+    if about is msgspec.UNSET or len(about.notes) != len(wire.messages):
+        raise msgspec.ValidationError("a line without the key `locum` is no row")
+    return Row(
+        id=about.id,
+        session=about.session,
+        lineage=about.lineage,
+        turn=about.turn,
+        family=about.family,
+        messages=tuple(map(_from_wire, wire.messages, about.notes)),
+        tools=wire.tools,
+        time=about.time,
+        format=about.format,
+        source=about.source,
+        provider=about.provider,
+        model=about.model,
+        tier=about.tier,
+        shortened=about.shortened,
+    )
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Write a dataset folder, as a whole or not at all; a dataset that stands there is replaced.
+
+    Raises:
+        DatasetError: there is a folder of that name which is no dataset and not empty, or a file.
+    """
+    if folder.exists() and not (folder / "stats.json").is_file() and not _is_empty(folder):
+        raise DatasetError(f"{folder} exists and is no dataset: give another folder")
+    with files.atomic_path(folder) as partial:
+        partial.mkdir()
+        for split in SPLITS:
+            with (partial / f"{split}.jsonl").open("wb") as out:
+                for row in dataset.rows[split]:
+                    out.write(encode_row(row) + b"\n")
+        files.write_jsonl(partial / "drops.jsonl", dataset.drops)
+        files.write_json(partial / "redactions.json", dataset.redactions)
+        files.write_text(partial / "README.md", card(dataset.stats))
+        files.write_json(partial / "stats.json", dataset.stats)
+
+
+def read_rows(folder: Path, split: Split) -> list[Row]:
+    """The rows of one split.
+
+    Raises:
+        DatasetError: the folder is no dataset, or a line of it is no row.
+    """
+    path = _require(folder, f"{split}.jsonl")
+    rows: list[Row] = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                rows.append(decode_row(line))
+            except msgspec.MsgspecError as error:
+                raise DatasetError(
+                    f"{path}:{number} is no row: {_first_line(error)}; extract it again"
+                ) from None
+    return rows
+
+
+def read_drops(folder: Path) -> list[Drop]:
+    """The drops of a dataset; raises as `read_rows`."""
+    path = _require(folder, "drops.jsonl")
+    try:
+        return files.read_jsonl(path, Drop)
+    except msgspec.MsgspecError as error:
+        raise DatasetError(f"{path} holds no drops: {_first_line(error)}; extract it again") from None
+
+
+def read_stats(folder: Path) -> Stats:
+    """The numbers of a dataset; raises as `read_rows`."""
+    path = _require(folder, "stats.json")
+    try:
+        return files.read_json(path, Stats)
+    except msgspec.MsgspecError as error:
+        raise DatasetError(f"{path} holds no statistics: {_first_line(error)}; extract it again") from None
+
+
+def read_redactions(folder: Path) -> Redactions:
+    """The salted hashes of what was replaced; raises as `read_rows`."""
+    path = _require(folder, "redactions.json")
+    try:
+        return files.read_json(path, Redactions)
+    except msgspec.MsgspecError as error:
+        raise DatasetError(f"{path} holds no redactions: {_first_line(error)}; extract it again") from None
+
+
+def _require(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise DatasetError(
+            f"{folder} is no dataset: it has no {name}; make one with `locum extract SOURCE --out DIR`"
+        )
+    return path
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _first_line(error: Exception) -> str:
+    """msgspec names the place and the expected type, never the value."""
+    return str(error).partition("\n")[0]
+
+
+def _to_wire(message: Message) -> _WireMessage:
+    calls = tuple(_Call(call.id, _Function(call.name, call.arguments)) for call in message.tool_calls)
+    return _WireMessage(message.role, message.content, calls, message.tool_call_id, message.tool_name)
+
+
+def _from_wire(wire: _WireMessage, note: _Note) -> Message:
+    return Message(
+        role=wire.role,
+        content=wire.content if wire.content is not msgspec.UNSET else "",
+        tool_calls=tuple(
+            ToolCall(call.id, call.function.name, call.function.arguments) for call in wire.tool_calls
+        ),
+        tool_call_id=wire.tool_call_id,
+        tool_name=wire.name,
+        origin=note.origin,
+        id=note.id,
+        time=note.time,
+        signals=note.signals,
+    )
