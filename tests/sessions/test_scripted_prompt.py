@@ -170,7 +170,7 @@ def test_truth_is_written_as_drawn(drawn: tuple[Path, Truth]) -> None:
 def test_chance_leaves_nothing_to_predict(
     kind: type, ruled: tuple[Path, Truth], drawn: tuple[Path, Truth]
 ) -> None:
-    assert _dependence(drawn[1], kind) > 0.01
+    assert _dependence(drawn[1], kind) > 0.001
     assert _dependence(ruled[1], kind) < 1e-9  # the test itself can tell
 
 

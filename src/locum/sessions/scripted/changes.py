@@ -27,7 +27,7 @@ def draw_change(rng: Random) -> tuple[Change, str]:
         case "float_money":
             lines = _arithmetic(name, rng, float_money=bool(flaw))
         case "hard_coded_secret":
-            name = f"{module.upper()}_{rng.choice(('TOKEN', 'KEY', 'PASSWORD'))}"
+            name = f"{module.upper()}_{rng.choice(('TOKEN', 'API_KEY', 'PASSWORD'))}"
             lines = _setting(name, rng, secret=bool(flaw))
         case "missing_test":
             lines = _new_function(name, rng)

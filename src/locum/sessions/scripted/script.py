@@ -20,14 +20,15 @@ _PATTERNS = (
     ("tool", "tool"),
     ("tool", "reply"),
     ("tool", "review"),
-    ("tool", "post", "reply"),
-    ("tool", "review"),
+    ("tool", "review", "reply"),
+    ("tool", "review", "reply"),
+    ("review", "reply", "review"),
+    ("review", "reply", "review"),
     ("post", "post", "post"),
-    ("review", "reply", "review"),
-    ("review", "reply", "post"),
-    ("review", "reply", "review"),
+    ("post", "post"),
 )
-"""The jobs of ten sessions running: every ten sessions hold the same mix, in another order."""
+"""The jobs of ten sessions running: every ten sessions hold the same mix, in another order. Nobody is there when
+the agent posts, so posts have sessions of their own."""
 
 _PASTED_RATE = 0.15
 """The card or the log is in the first message, so that there is nothing to look up."""
@@ -180,7 +181,8 @@ class _Session:
         self._log.human(prompt)
         if self._errs():
             self._say(facts, decide_wrongly(facts, self._rng), "corrected")
-            self._log.human(voice.correct(facts, decide(facts), self._rng))
+            again = prompt[prompt.index("\n```") :] if isinstance(facts, world.Change) else ""
+            self._log.human(voice.correct(facts, decide(facts), self._rng) + again)
         elif isinstance(facts, world.Request) and self._happens(_INTERRUPTION_RATE):
             self._say(facts, self._decide(facts), "interrupted")
             self._log.interruption()
