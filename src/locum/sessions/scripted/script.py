@@ -27,8 +27,8 @@ _PATTERNS = (
     ("post", "post", "post"),
     ("post", "post"),
 )
-"""The jobs of ten sessions running: every ten sessions hold the same mix, in another order. Nobody is there when
-the agent posts, so posts have sessions of their own."""
+"""The jobs of ten sessions running: every ten sessions hold the same mix, in another order. Nobody is there
+when the agent posts, so posts have sessions of their own."""
 
 _PASTED_RATE = 0.15
 """The card or the log is in the first message, so that there is nothing to look up."""
