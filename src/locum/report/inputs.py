@@ -1,0 +1,193 @@
+"""What the report reads: the files of a run directory, each of them optional, none of them trusted.
+
+A part that is absent or cannot be read becomes a `gap`: a sentence that the page shows in its place.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from locum.dataset import Stats
+from locum.errors import RunError
+from locum.evaluation.results import Results, Sample
+from locum.files import read_json
+from locum.types import Drop
+
+T = TypeVar("T")
+
+EXCERPTS_PER_REASON = 4
+"""A few are enough to see what a reason means; all of them are in `dataset/drops.jsonl`."""
+
+_LEFT_BY = {
+    "manifest.json": "No manifest.json: this run is not finished, so its versions and times are not shown.",
+    "dataset/stats.json": "No dataset/stats.json: how many turns became rows is not known.",
+    "dataset/drops.jsonl": "No dataset/drops.jsonl: there are no excerpts of what was left behind.",
+    "metrics.jsonl": "No metrics.jsonl: nothing was trained in this run yet, so there is no curve.",
+    "model/parity.json": "No parity certificate (model/parity.json): whether the model file is served exactly "
+    "as it was trained has not been checked.",
+    "evaluation/results.json": "No evaluation/results.json: nothing was measured on held-out rows yet.",
+    "evaluation/samples.jsonl": "No evaluation/samples.jsonl: there are no answers to show side by side.",
+    "verdict.json": "No verdict.json: the gate has not spoken, so nothing may be handed over.",
+}
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A line of `metrics.jsonl`. Losses are in nats per token."""
+
+    step: int
+    seconds: float = 0.0
+    tokens: int = 0
+    train_loss: float | None = None
+    valid_loss: float | None = None
+
+
+class LogProbs(msgspec.Struct, frozen=True):
+    """How far the next-token log-probs of the model file are from the fused model's, in nats."""
+
+    tokens: int = 0
+    mean_abs_difference: float | None = None
+    max_abs_difference: float | None = None
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """`model/parity.json`: whether the engine sees the tokens that training saw."""
+
+    checked: int
+    identical: int
+    engine: str = ""
+    logprobs: LogProbs | None = None
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One condition of the gate."""
+
+    name: str
+    passed: bool | None = None
+    detail: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The gate's word on one family, as `verdict.json` holds it."""
+
+    family: str
+    verdict: str
+    reason: str = ""
+    sessions: int = 0
+    rows: int = 0
+    effective_rows: float | None = None
+    sessions_needed: int | None = None
+    margin: float | None = None
+    alpha: float | None = None
+    checks: tuple[Check, ...] = ()
+
+
+class Excerpts(msgspec.Struct, frozen=True):
+    """The first few drops of each reason."""
+
+    by_reason: dict[str, tuple[Drop, ...]]
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run directory holds for the report; None or empty where it holds nothing."""
+
+    run: Path
+    manifest: dict[str, Any]
+    stats: Stats | None
+    excerpts: Excerpts
+    curve: tuple[Step, ...]
+    parity: Parity | None
+    results: Results | None
+    samples: tuple[Sample, ...]
+    verdicts: dict[str, Verdict]
+    gaps: dict[str, str]
+    """File, relative to the run -> one sentence on why it is not shown."""
+
+
+def read_run(run: Path) -> Inputs:
+    """Read what `run` holds.
+
+    Raises:
+        RunError: `run` is no folder, or holds none of the files of a run.
+    """
+    if not run.is_dir():
+        raise RunError(f"no run folder at {str(run)!r}: give the folder that `locum run` wrote")
+    gaps: dict[str, str] = {}
+
+    def part(name: str, read: Callable[[Path], T], nothing: T) -> T:
+        try:
+            return read(run / name)
+        except (FileNotFoundError, NotADirectoryError):
+            gaps[name] = _LEFT_BY[name]
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            gaps[name] = f"{name} is there but cannot be read ({error}); what it holds is not shown."
+        return nothing
+
+    def lines(name: str, type_: type[T]) -> tuple[T, ...]:
+        values, bad = part(name, lambda path: _read_lines(path, type_), ([], 0))
+        if bad:
+            gaps[name] = (
+                f"{_count(bad)} of {name} cannot be read and {'is' if bad == 1 else 'are'} not shown."
+            )
+        return tuple(values)
+
+    inputs = Inputs(
+        run=run,
+        manifest=part("manifest.json", lambda path: read_json(path, dict[str, Any]), {}),
+        stats=part("dataset/stats.json", lambda path: read_json(path, Stats | None), None),
+        excerpts=part("dataset/drops.jsonl", _read_excerpts, Excerpts({})),
+        curve=lines("metrics.jsonl", Step),
+        parity=part("model/parity.json", lambda path: read_json(path, Parity | None), None),
+        results=part("evaluation/results.json", lambda path: read_json(path, Results | None), None),
+        samples=lines("evaluation/samples.jsonl", Sample),
+        verdicts=part("verdict.json", lambda path: read_json(path, dict[str, Verdict]), {}),
+        gaps=gaps,
+    )
+    if not any((run / name).exists() for name in _LEFT_BY):
+        raise RunError(f"{str(run)!r} holds no run: none of {', '.join(_LEFT_BY)} is in it")
+    return inputs
+
+
+def _count(bad: int) -> str:
+    return "One line" if bad == 1 else f"{bad:,} lines"
+
+
+def _read_lines(path: Path, type_: type[T]) -> tuple[list[T], int]:
+    """The readable lines, and how many were not: a run killed while it wrote leaves a torn last line."""
+    decoder = msgspec.json.Decoder(type_)
+    values: list[T] = []
+    bad = 0
+    with path.open("rb") as lines:
+        for line in lines:
+            if line.strip():
+                try:
+                    values.append(decoder.decode(line))
+                except msgspec.MsgspecError:
+                    bad += 1
+    return values, bad
+
+
+def _read_excerpts(path: Path) -> Excerpts:
+    """The first few excerpts of each reason, no two from one session while others can be had."""
+    decoder = msgspec.json.Decoder(Drop)
+    kept: dict[str, list[Drop]] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    with path.open("rb") as lines:
+        for line in lines:
+            drop = decoder.decode(line)
+            if not drop.excerpt.strip():
+                continue
+            chosen = kept.setdefault(drop.reason, [])
+            # Later sessions replace a second excerpt of an earlier one, so that the few come from many.
+            if len(chosen) < EXCERPTS_PER_REASON:
+                chosen.append(drop)
+                seen[drop.reason, drop.session] += 1
+            elif not seen[drop.reason, drop.session]:
+                twice = next((i for i, d in enumerate(chosen) if seen[drop.reason, d.session] > 1), None)
+                if twice is not None:
+                    seen[drop.reason, chosen[twice].session] -= 1
+                    chosen[twice] = drop
+                    seen[drop.reason, drop.session] += 1
+    return Excerpts({reason: tuple(drops) for reason, drops in kept.items()})
