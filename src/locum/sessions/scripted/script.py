@@ -148,8 +148,7 @@ class _Session:
 
     def _act(self, facts: Facts) -> Decision | None:
         if self._errs():
-            if self._call(facts, "", wrongly=True) is None:
-                return None
+            self._call(facts, "", wrongly=True)
             self._log.human(voice.correct(facts, decide(facts), self._rng))
         return self._call(facts, "")
 
