@@ -71,7 +71,7 @@ def build_dataset(
             "are too small: give at least 1000 and 1"
         )
     ordered, ordered_by, untimed = in_order(sessions)
-    builder = _Builder(options)
+    builder = Builder(options)
     for done, session in enumerate(ordered, start=1):
         builder.add(session)
         progress("building rows", done, len(ordered), f"{len(builder.rows)} rows")
@@ -106,8 +106,8 @@ def build_dataset(
     return Dataset(rows, tuple(builder.drops), stats, builder.redactor.redactions)
 
 
-class _Builder:
-    """What is carried from session to session."""
+class Builder:
+    """Rows and drops of one session after the other; what is carried between them is small beside the rows."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -215,7 +215,7 @@ def _notes(rows: Mapping[Split, Sequence[Row]], ordered_by: str, untimed: int) -
     return tuple(notes)
 
 
-def _nothing(sessions: int, builder: _Builder) -> str:
+def _nothing(sessions: int, builder: Builder) -> str:
     if not builder.turns:
         return f"no row: {sessions} sessions hold no message of the agent; point at logs in which it speaks"
     top = list(_ranked(drop.reason for drop in builder.drops).items())[:3]

@@ -26,9 +26,9 @@ def card(stats: Stats) -> str:
         f"{front}---\n\n# Rows distilled from an agent's sessions\n",
         "Each row is the messages before one turn of the agent and, as the last message, what the agent did. "
         "`messages` and `tools` are in the shape that TRL and mlx-lm read; the rest of what is known of a "
-        "row is under `locum`. Secrets and personal data were replaced by placeholders such as `<EMAIL_1>`, the "
-        "same value by the same placeholder; the search goes by shape and context and cannot promise to have "
-        "found everything.\n",
+        "row is under `locum`. Secrets and personal data were replaced by placeholders such as `<EMAIL_1>`, "
+        "the same value by the same placeholder; the search goes by shape and context and cannot promise to "
+        "have found everything.\n",
         *(f"**Note:** {note}\n" for note in stats.notes),
         "## From sessions to rows\n",
         _table(("", "count"), {label: str(count) for label, count in funnel(stats)}),

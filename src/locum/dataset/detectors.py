@@ -6,8 +6,8 @@ python-stdnum; our own additions are the token prefixes those plugins lack and v
 context gives away (`password = ...`). There is no entropy rule on purpose: commit hashes, digests, UUIDs,
 tool-call ids and base64 blobs fill agent logs and must survive.
 
-Speed: one cheap scan per group of detectors (a literal, or an alternation that begins with literals, which
-`re` turns into a first-character scan) finds candidates; the exact pattern runs only there.
+Speed: a cheap scan over bytes (a literal, or a run of characters of one class) finds candidates; the
+exact pattern runs only there.
 """
 
 import re
@@ -17,7 +17,6 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 import phonenumbers
-from detect_secrets.plugins.artifactory import ArtifactoryDetector
 from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
 from detect_secrets.plugins.discord import DiscordBotTokenDetector
@@ -54,9 +53,11 @@ def find(text: str) -> list[Finding]:
 
     Where detectors overlap the span that begins first wins, of those the longest.
     """
+    # Lower-case and one byte a character, so that places in it are places in the text.
+    low = text.encode("ascii", "replace").lower()
     found: list[Finding] = []
     for finder in _FINDERS:
-        found.extend(finder(text))
+        found.extend(finder(text, low))
     if len(found) < 2:
         return found
     found.sort(key=lambda finding: (finding.start, -finding.end))
@@ -96,41 +97,71 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("API_KEY", re.compile(r"[sr]k_test_[A-Za-z0-9]{24,}")),
     ("API_KEY", re.compile(r"whsec_[A-Za-z0-9+/]{24,}")),
     ("API_KEY", re.compile(r"(?:gsk_|xai-|r8_|nvapi-|tvly-|lin_api_|pplx-)[A-Za-z0-9_-]{30,}")),
+    ("API_KEY", re.compile(r"AKC[A-Za-z0-9]{17,}")),
     ("JWT", re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
 )
-# Every branch begins with a literal, so that `re` scans for first characters only.
+# Every branch begins with a literal: `re` then looks for their first characters alone.
 _SHAPE_HINT = re.compile(
     r"A3T[A-Z0-9]{17}|A(?:BIA|CCA|KIA|SIA)[0-9A-Z]{16}|AC[a-z0-9]{32}|SK[a-z0-9]{32}|AIza|AccountKey="
     r"|gh[pousr]_|github_pat_|gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|sa_)|gloas-|GR1348941|gsk_"
     r"|xox[a-z]-|xapp-|xai-|https://hooks\.slack|pypi-Ag|pplx-|sq0csp-|s[kr][-_]|shp[a-z]{2}_|rk_|r8_|SG\."
-    r"|M[\w-]{23,25}\.[\w-]{6}\.|N[\w-]{23,25}\.[\w-]{6}\.|O[\w-]{23,25}\.[\w-]{6}\."
-    r"|npm_|nvapi-|hf_|ya29\.|do[por]_v1_|whsec_|tvly-|lin_api_|eyJ",
+    r"|M[\w-]{23,25}\.[\w-]{6}\.|N[\w-]{23,25}\.[\w-]{6}\.|O[\w-]{23,25}\.[\w-]{6}\.|AKC|npm_|nvapi-|hf_|ya29\.|do[por]_v1_|whsec_|tvly-|lin_api_|eyJ",
     re.ASCII,
 )
 _SHAPE_REST = re.compile(r"[A-Za-z0-9_]*")
 _FIXED_LENGTH = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA|AC|SK)", re.ASCII)
 
 
-def _shaped(text: str) -> Iterator[Finding]:
-    for hint in _SHAPE_HINT.finditer(text):
-        start = hint.start()
-        if start and text[start - 1].isalnum():
+_RUN = b"a" * 20
+"""Every shape has this many letters, digits, `-` and `_` in a row somewhere."""
+_RUN_CLASS = (
+    bytes(0x61 if chr(byte).isalnum() or chr(byte) in "-_" else 0x20 for byte in range(128)) + b" " * 128
+)
+_HINT_REACH = 60
+"""How far before such a run a shape may begin (`https://hooks.slack.com/services/...`)."""
+
+
+def _shaped(text: str, low: bytes) -> Iterator[Finding]:
+    runs = low.translate(_RUN_CLASS)
+    done = 0
+    start = runs.find(_RUN)
+    while start >= 0:
+        end = runs.find(b" ", start + len(_RUN))
+        end = len(runs) if end < 0 else end
+        for hint in _SHAPE_HINT.finditer(text, max(done, start - _HINT_REACH), end):
+            finding = _shape_at(text, hint.start()) if hint.start() >= done else None
+            if finding:
+                yield finding
+                done = finding.end
+        mailchimp = (
+            MailchimpDetector.denylist[0].search(text, start, end)
+            if text.find("-us", start, end) > 0
+            else None
+        )
+        if mailchimp:
+            yield Finding(mailchimp.start(), mailchimp.end(), "API_KEY")
+        done = max(done, end)
+        start = runs.find(_RUN, done)
+
+
+def _shape_at(text: str, start: int) -> Finding | None:
+    if start and text[start - 1].isalnum():
+        return None
+    for kind, pattern in _SHAPES:
+        match = pattern.match(text, start)
+        if match is None:
             continue
-        for kind, pattern in _SHAPES:
-            match = pattern.match(text, start)
-            if match is None:
-                continue
-            # detect-secrets gives the least length; newer tokens are longer and must go whole.
-            rest = _SHAPE_REST.match(text, match.end())
-            end = rest.end() if rest else match.end()
-            if end > match.end() and _FIXED_LENGTH.match(match[0]):
-                continue  # a longer word that only begins like an id of fixed length
-            if stands_in(text[start:end]) or (
-                kind == "JWT" and not JwtTokenDetector.is_formally_valid(match[0].split(".", 1)[0])
-            ):
-                continue
-            yield Finding(start, end, kind)
-            break
+        # detect-secrets gives the least length; newer tokens are longer and must go whole.
+        rest = _SHAPE_REST.match(text, match.end())
+        end = rest.end() if rest else match.end()
+        if end > match.end() and _FIXED_LENGTH.match(match[0]):
+            continue  # a longer word that only begins like an id of fixed length
+        if stands_in(text[start:end]):
+            continue
+        if kind == "JWT" and not JwtTokenDetector.is_formally_valid(match[0].partition(".")[0]):
+            continue
+        return Finding(start, end, kind)
+    return None
 
 
 _PRIVATE_KEY = re.compile(
@@ -139,29 +170,10 @@ _PRIVATE_KEY = re.compile(
 )
 
 
-def _private_keys(text: str) -> Iterator[Finding]:
+def _private_keys(text: str, low: bytes) -> Iterator[Finding]:
     if "PRIVATE KEY" in text:
         for match in _PRIVATE_KEY.finditer(text):
             yield Finding(match.start(), match.end(), "PRIVATE_KEY")
-
-
-_MAILCHIMP_LENGTH = 32
-
-
-def _rarer(text: str) -> Iterator[Finding]:
-    """Shapes that begin with no fixed text: found by a literal inside them."""
-    at = text.find("-us")
-    while at >= 0:
-        match = MailchimpDetector.denylist[0].match(text, max(0, at - _MAILCHIMP_LENGTH))
-        if match and not stands_in(match[0]):
-            yield Finding(match.start(), match.end(), "API_KEY")
-        at = text.find("-us", at + 3)
-    if "AKC" in text:
-        for match in ArtifactoryDetector.denylist[0].finditer(text):
-            value = match[0].strip(' \n\t=:"')
-            start = text.index(value, match.start())
-            if any(c.isdigit() for c in value):
-                yield Finding(start, start + len(value), "API_KEY")
 
 
 # --- addresses ------------------------------------------------------------------------------------
@@ -176,7 +188,7 @@ _RESERVED_DOMAIN = re.compile(
 _NOBODY = frozenset({"git", "noreply", "no-reply"})
 
 
-def _addresses(text: str) -> Iterator[Finding]:
+def _addresses(text: str, low: bytes) -> Iterator[Finding]:
     if "@" not in text:
         return
     for match in _URL_CREDENTIALS.finditer(text):
@@ -192,6 +204,8 @@ def _addresses(text: str) -> Iterator[Finding]:
 # --- numbers --------------------------------------------------------------------------------------
 
 _NUMBERS = re.compile(r"[0-9][0-9 .()\-]{5,}[0-9]")
+_NOT_DIGITS = bytes(byte for byte in range(256) if not 0x30 <= byte <= 0x39)
+_LEAST_DIGITS = 7
 _IP = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.\d)", re.ASCII)
 _CARD = re.compile(
     r"(?<![\w.-])[0-9]{4}([ -]?)(?:[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{6}\1[0-9]{4,5})(?![\w-])", re.ASCII
@@ -205,35 +219,38 @@ _NANP = re.compile(
 )
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![\w-])", re.ASCII)
 _INTERNATIONAL = re.compile(r"\+\(?[0-9][0-9 ().\-/]{6,22}[0-9](?!\w)", re.ASCII)
-_LABELLED_PHONE = re.compile(
-    r"(?i:phone|mobile|whatsapp|\btel|\bcell|\bfax)(?i:[ _-]?(?:number|no\.?|nr\.?))?\\*[\"']?"
-    r"\s{0,2}(?::|=|is)?\s{0,2}\\*[\"']?(\+?[(0][0-9 ().\-/]{6,20}[0-9])(?!\w)",
-    re.ASCII,
-)
 _PHONE_LABEL = re.compile(
-    r"phone|Phone|PHONE|mobile|Mobile|MOBILE|tel|Tel|TEL|cell|Cell|fax|Fax|whatsapp|WhatsApp"
+    r"(?:(?<![A-Za-z])(?i:phone|mobile|whatsapp|tel|cell|fax)|Phone|Mobile)(?:[ _-]?(?i:number|no\.?|nr\.?))?"
+    r"\\*[\"']?\s{0,2}(?::|=|is)?\s{0,2}\\*[\"']?[+(]{0,2}\Z",
+    re.ASCII,
 )
 _RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"})
 _VERSION_BEFORE = re.compile(r"(?:[vV]|==|[<>~^]=?|[A-Za-z]/|(?i:version)[\"']?[ :=]{1,3}[\"']?)\Z")
 
 
-def _numbers(text: str) -> Iterator[Finding]:
+def _numbers(text: str, low: bytes) -> Iterator[Finding]:
     """Public IPv4 addresses, payment cards, IBANs, phone numbers and Telegram tokens."""
+    if len(low.translate(None, _NOT_DIGITS)) < _LEAST_DIGITS:
+        return
     for run in _NUMBERS.finditer(text):
         start, end = run.span()
         if text.count(".", start, end) >= 3:
             yield from _ips(text, start, end)
-        digits = sum(map(str.isdigit, run[0]))
+        digits = len(low[start:end].translate(None, _NOT_DIGITS))
+        before = text[start - 1 : start]
+        if before.isupper() or (before == " " and text[start - 2 : start - 1].isupper()):
+            yield from _ibans(text, start)
+        if digits < 8:
+            continue
         if digits >= 13:
             yield from _cards(text, start, end)
-        if digits >= 10:
+        if digits >= 10 and end - start > digits:
             for match in _NANP.finditer(text, max(0, start - 1), end + 1):
                 if _is_phone(match[0], "US"):
                     yield Finding(match.start(), match.end(), "PHONE")
-        before = text[start - 1 : start]
-        if before.isupper() or text[start - 2 : start].strip().isupper():
-            yield from _ibans(text, start)
-        if digits >= 8 and text[end : end + 1] == ":":
+        if digits <= 15 and _PHONE_LABEL.search(text, max(0, start - 32), start):
+            yield Finding(start - (before in ("+", "(")), end, "PHONE")
+        if text[end : end + 1] == ":":
             token = TelegramBotTokenDetector.denylist[0].match(text, start)
             if token:
                 yield Finding(start, token.end(), "TOKEN")
@@ -270,16 +287,12 @@ def _ibans(text: str, start: int) -> Iterator[Finding]:
             yield Finding(match.start(), match.start() + len(value), "IBAN")
 
 
-def _phones(text: str) -> Iterator[Finding]:
-    if "+" in text:
+def _phones(text: str, low: bytes) -> Iterator[Finding]:
+    if b"+" in low:
         for match in _INTERNATIONAL.finditer(text):
             before = text[match.start() - 1 : match.start()]
             if not before.isalnum() and _is_phone(match[0], None):
                 yield Finding(match.start(), match.end(), "PHONE")
-    if _PHONE_LABEL.search(text):
-        for match in _LABELLED_PHONE.finditer(text):
-            if 8 <= sum(map(str.isdigit, match[1])) <= 15:
-                yield Finding(match.start(1), match.end(1), "PHONE")
 
 
 @lru_cache(maxsize=4096)
@@ -308,7 +321,9 @@ _NOBODYS_HOME = re.compile(
 )
 
 
-def _homes(text: str) -> Iterator[Finding]:
+def _homes(text: str, low: bytes) -> Iterator[Finding]:
+    if b"users" not in low and b"home" not in low:
+        return
     for literal, pattern in _HOME:
         if literal not in text:
             continue
@@ -322,9 +337,9 @@ def _homes(text: str) -> Iterator[Finding]:
             yield Finding(match.start(1), match.start(1) + len(name), "USER")
 
 
-def _assigned(text: str) -> Iterator[Finding]:
-    for start, end, kind in find_assigned(text):
+def _assigned(text: str, low: bytes) -> Iterator[Finding]:
+    for start, end, kind in find_assigned(text, low):
         yield Finding(start, end, kind, by_context=True)
 
 
-_FINDERS = (_private_keys, _shaped, _rarer, _addresses, _assigned, _numbers, _phones, _homes)
+_FINDERS = (_private_keys, _shaped, _addresses, _assigned, _numbers, _phones, _homes)
