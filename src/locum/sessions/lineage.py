@@ -13,12 +13,10 @@ from locum.types import Session
 
 
 def join_lineages(sessions: Sequence[Session]) -> list[Session]:
-    """Give sessions of one format that share a lineage or a message id one lineage, and every session its own
-    id.
+    """Give sessions that share a lineage, or a message id of the same format, one lineage.
 
-    The joined lineage is the smallest of its members' names, so it does not depend on the order of the files.
-    An id that occurs again (a checkpoint or copy of a session in another file) gets `@2`, `@3`, ... in the
-    order given. Order and content are kept.
+    It is the smallest of its members' names, so it does not depend on the order of the files. Order and
+    content are kept.
     """
     parent: dict[str, str] = {}
 
@@ -36,17 +34,16 @@ def join_lineages(sessions: Sequence[Session]) -> list[Session]:
                 other = first_with.setdefault((session.format, message.id), session.lineage)
                 low, high = sorted((root(other), root(session.lineage)))
                 parent[high] = low
+    return [msgspec.structs.replace(session, lineage=root(session.lineage)) for session in sessions]
 
+
+def distinct_ids(sessions: Sequence[Session]) -> list[Session]:
+    """Give an id that occurs again (a checkpoint or copy of a session in another file) `@2`, `@3`, ... in
+    order."""
     times_seen: Counter[str] = Counter()
-    joined = []
+    distinct = []
     for session in sessions:
         times_seen[session.id] += 1
         copy = times_seen[session.id]
-        joined.append(
-            msgspec.structs.replace(
-                session,
-                id=session.id if copy == 1 else f"{session.id}@{copy}",
-                lineage=root(session.lineage),
-            )
-        )
-    return joined
+        distinct.append(session if copy == 1 else msgspec.structs.replace(session, id=f"{session.id}@{copy}"))
+    return distinct

@@ -5,6 +5,7 @@ Format: https://platform.openai.com/docs/guides/supervised-fine-tuning. A line m
 assistant's message, with or without a system text: a post that nobody asked for.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.types import Session
 
+_BEGINNING = re.compile(rb'\s*\{\s*"(?:messages|tools|functions|parallel_tool_calls)"\s*:')
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -26,13 +28,11 @@ class OpenAIChat:
     name = "openai_chat"
 
     def detects(self, head: bytes, path: Path) -> bool:
-        """The first record with messages decides; where the first line is longer than the head, its
-        beginning.
-        """
+        """One record with messages is enough; a first line longer than the head is known by how it begins."""
         if any(_has_messages(record) for record in head_records(head)):
             return True
         cut = cut_line(head)
-        return cut.startswith(b"{") and b'"messages"' in cut and b'"role"' in cut
+        return _BEGINNING.match(cut) is not None and b'"messages"' in cut and b'"role"' in cut
 
     def read(self, path: Path) -> FileReading:
         """One session a line."""
@@ -80,7 +80,8 @@ class OpenAIChat:
 
 
 def _has_messages(record: Any) -> bool:
-    messages = record.get("messages") if isinstance(record, dict) else None
+    # A log of calls to a model has messages too, but the answer stands beside them, under "response".
+    messages = record.get("messages") if isinstance(record, dict) and "response" not in record else None
     return (
         isinstance(messages, list)
         and bool(messages)

@@ -13,7 +13,7 @@ import msgspec
 from locum.errors import SourceError
 from locum.progress import Progress
 from locum.sessions.discover import Found, Skipped, discover, distinct_files
-from locum.sessions.lineage import join_lineages
+from locum.sessions.lineage import distinct_ids, join_lineages
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of
 from locum.types import BadLine, Lines, Session
@@ -63,7 +63,7 @@ def read_sources(
     sessions = join_lineages([session for reading in readings for session in reading.sessions])
     return SourceReading(
         files=tuple(reading.path for reading in readings),
-        sessions=tuple(sorted(sessions, key=lambda session: session.started or "")),
+        sessions=tuple(distinct_ids(sorted(sessions, key=lambda session: session.started or ""))),
         lines=_sum(reading.lines for reading in readings),
         formats=dict(sorted(Counter(reading.format for reading in readings).items())),
         skipped=(*(skipped for part in found for skipped in part.skipped), *unread),
@@ -100,20 +100,26 @@ def _read_all(files: Sequence[Path], progress: Progress, workers: int | None) ->
 def _in_processes(files: Sequence[Path], workers: int) -> Iterator[_Outcome]:
     # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
     # theirs.
-    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    chunk = max(1, min(16, len(files) // (4 * workers)))
     read = 0
     try:
-        with ProcessPoolExecutor(workers, context) as pool:
-            chunk = max(1, min(16, len(files) // (4 * workers)))
-            for raw in pool.map(_read_encoded, map(str, files), chunksize=chunk):
-                yield msgspec.json.decode(raw, type=_Outcome)
-                read += 1
+        for recognised, raw in pool.map(_read_encoded, map(str, files), chunksize=chunk):
+            if recognised:
+                yield msgspec.json.decode(raw, type=FileReading)
+            else:
+                yield msgspec.json.decode(raw, type=Skipped)
+            read += 1
     except BrokenProcessPool:  # a worker was killed, or could not start where this is called from
         yield from map(read_file, files[read:])
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _read_encoded(path: str) -> bytes:
-    return msgspec.json.encode(read_file(Path(path)))
+def _read_encoded(path: str) -> tuple[bool, bytes]:
+    """Read a file in a worker; as JSON its sessions travel faster than pickled."""
+    outcome = read_file(Path(path))
+    return isinstance(outcome, FileReading), msgspec.json.encode(outcome)
 
 
 def _size(path: Path) -> int:

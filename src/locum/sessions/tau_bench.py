@@ -6,6 +6,7 @@ neither times, tool schemas nor the agent's model. Records are counted instead o
 trajectory, and a simulation that cannot be read counts as one.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from locum.types import Session
 
 _STOP = "###STOP###"
 """What the simulated human writes when it has what it wants."""
+_BEGINNING = re.compile(rb"\s*\[\s*\{")
+_TRAJECTORY = re.compile(rb'"traj"\s*:')
 _DECODER = msgspec.json.Decoder(list[Any])
 _ANY = msgspec.json.Decoder()
 
@@ -30,8 +33,7 @@ class TauBench:
 
     def detects(self, head: bytes, path: Path) -> bool:
         """A list whose objects have a trajectory."""
-        start = head.lstrip()
-        return start.startswith(b"[") and start[1:].lstrip().startswith(b"{") and b'"traj"' in start
+        return _BEGINNING.match(head) is not None and _TRAJECTORY.search(head) is not None
 
     def read(self, path: Path) -> FileReading:
         """One session a simulation; of a file that is cut, the simulations before the cut."""
