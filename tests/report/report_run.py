@@ -1,4 +1,4 @@
-"""A run directory as a 91-row run of thirty sessions might leave it, with texts and figures made for these tests."""
+"""A run directory as 91 rows of thirty sessions might leave it; texts and figures are made up for it."""
 
 import math
 import re
@@ -84,12 +84,15 @@ DROPS = [
 SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     (
         "tool_decision",
-        "The nightly export of ledger 4471 did not arrive. Find out whether the job ran at all before you restart "
+        "The nightly export of ledger 4471 did not arrive. Find out whether the job ran at all before you "
+        "restart "
         "anything.\n\nLast known good run: 2025-03-02 02:14 UTC\nQueue: exports-eu\nOn call: <PERSON_2>",
         answer(call=call("get_job_runs", queue="exports-eu", ledger=4471, limit=5), decision="get_job_runs"),
         answer(
-            "To find out whether the job ran, you can check the logs. The logs are in the logs folder. You can check "
-            "the logs in the logs folder. You can check the logs in the logs folder. You can check the logs in the",
+            "To find out whether the job ran, you can check the logs. The logs are in the logs folder. You "
+            "can check "
+            "the logs in the logs folder. You can check the logs in the logs folder. You can check the "
+            "logs in the",
             loop=True,
             repetition=0.71,
             finish="length",
@@ -106,16 +109,20 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     ),
     (
         "code_review",
-        "Review this change.\n\n--- a/relay/retry.py\n+++ b/relay/retry.py\n@@ -18,7 +18,7 @@\n def backoff(attempt):\n"
+        "Review this change.\n\n--- a/relay/retry.py\n+++ b/relay/retry.py\n@@ -18,7 +18,7 @@\n def "
+        "backoff(attempt):\n"
         "-    return min(2 ** attempt, 30)\n+    return 2 ** attempt\n\nTests: 41 passed",
         answer(
-            "Request changes. Dropping the cap means attempt 12 sleeps for over an hour while the caller holds the "
-            "lease. Keep the 30-second ceiling, or say in the commit why the lease can outlive it. The tests pass "
+            "Request changes. Dropping the cap means attempt 12 sleeps for over an hour while the caller "
+            "holds the "
+            "lease. Keep the 30-second ceiling, or say in the commit why the lease can outlive it. The "
+            "tests pass "
             "because none of them goes past attempt 4.",
             decision="request_changes",
         ),
         answer(
-            "This change is a good change. The change is good because it is simpler. The function returns 2 ** attempt.",
+            "This change is a good change. The change is good because it is simpler. The function returns "
+            "2 ** attempt.",
             decision="approve",
             right=False,
             repetition=0.24,
@@ -123,7 +130,8 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
         ),
         answer(
             "Request changes. The cap was there for a reason: in [[issue 212|reference]] the relay waited "
-            "[[forty minutes|number]] and nobody noticed. Keep the ceiling and add a test for [[attempt 9|number]].",
+            "[[forty minutes|number]] and nobody noticed. Keep the ceiling and add a test for [[attempt "
+            "9|number]].",
             decision="request_changes",
             right=True,
             loss=1.83,
@@ -131,10 +139,13 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     ),
     (
         "reply",
-        "Could you just give the contractor write access for the weekend? I'll remember to take it away on Monday.",
+        "Could you just give the contractor write access for the weekend? I'll remember to take it away on "
+        "Monday.",
         answer(
-            "No, not as a standing grant. Nobody remembers on Monday, and the weekend is when we would not see it. I can "
-            "open a four-hour window with an owner and an end written into it. Who is on the other side of it?",
+            "No, not as a standing grant. Nobody remembers on Monday, and the weekend is when we would not "
+            "see it. I can "
+            "open a four-hour window with an owner and an end written into it. Who is on the other side of "
+            "it?",
             decision="push_back",
         ),
         answer(
@@ -144,7 +155,8 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
             loss=3.2,
         ),
         answer(
-            "Sure. I have opened access for the weekend, and it ends on Monday at [[09:00 UTC|time]]. The interesting "
+            "Sure. I have opened access for the weekend, and it ends on Monday at [[09:00 UTC|time]]. The "
+            "interesting "
             "question isn't who holds the key. It's who remembers that they do.",
             decision="comply",
             right=False,
@@ -155,16 +167,19 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
         "post",
         "Write the short post about what we learned from moving the queue.",
         answer(
-            "We moved a queue this week and lost nothing except an assumption: that the old one was in order. It never "
+            "We moved a queue this week and lost nothing except an assumption: that the old one was in "
+            "order. It never "
             "was. It was only slow enough that nobody could tell."
         ),
         answer(
-            "Moving the queue is a great way to learn. We learned a lot from moving the queue. #queue #learning",
+            "Moving the queue is a great way to learn. We learned a lot from moving the queue. #queue "
+            "#learning",
             repetition=0.22,
             loss=3.61,
         ),
         answer(
-            "We moved the queue and learned that order is a habit, not a promise. [[Eleven thousand|number]] messages "
+            "We moved the queue and learned that order is a habit, not a promise. [[Eleven "
+            "thousand|number]] messages "
             "later the habit is gone. The promise was never there. The promise was never there.",
             repetition=0.27,
             loss=2.55,
@@ -188,9 +203,11 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     ),
     (
         "code_review",
-        "Review: rename `fetch_all` to `fetch` in 14 files, no behaviour change. Tests: 212 passed, 0 failed.",
+        "Review: rename `fetch_all` to `fetch` in 14 files, no behaviour change. Tests: 212 passed, 0 "
+        "failed.",
         answer(
-            "Approve. A pure rename, the diff holds nothing else, and the public alias stays for one release.",
+            "Approve. A pure rename, the diff holds nothing else, and the public alias stays for one "
+            "release.",
             decision="approve",
         ),
         answer("I cannot see the files.", decision="none", right=False, loss=2.9),
@@ -411,7 +428,8 @@ RESULTS = Results(
         },
     },
     notes=(
-        "Made-up details are looked for in the prompt alone: what the agent knew from elsewhere counts as made up.",
+        "Made-up details are looked for in the prompt alone: what the agent knew from elsewhere counts as "
+        "made up.",
     ),
 )
 

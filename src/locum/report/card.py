@@ -10,7 +10,10 @@ from locum.report import figures
 from locum.report.inputs import Inputs, Parity
 from locum.report.voices import visible
 
-INTERVALS = "Intervals are two-sided 95 % intervals over sessions, not rows: rows of one session are no independent evidence."
+INTERVALS = (
+    "Intervals are two-sided 95 % intervals over sessions, not rows: rows of one session are no independent "
+    "evidence."
+)
 RECORDED = (
     "Right means the same decision as the agent's own, as its log recorded it; where the agent was wrong, "
     "agreeing with it counts as right."
@@ -91,12 +94,14 @@ def _facts(inputs: Inputs) -> list[Fact]:
 
 def _parity(parity: Parity) -> str:
     where = f" between training and {visible(parity.engine)}" if parity.engine else ""
-    sentence = f"{parity.identical:,} of {figures.count(parity.checked, 'conversation')} identical{where}, token by token"
+    checked = figures.count(parity.checked, "conversation")
+    sentence = f"{parity.identical:,} of {checked} identical{where}, token by token"
     logprobs = parity.logprobs
     if logprobs is None or logprobs.mean_abs_difference is None:
         return f"{sentence}; log-probs were not compared."
     sentence += (
-        f"; over {figures.count(logprobs.tokens, 'token')} the log-probs of fused model and model file differ by "
+        f"; over {figures.count(logprobs.tokens, 'token')} the log-probs of fused model and model file "
+        f"differ by "
         f"{figures.small(logprobs.mean_abs_difference)} nats on average"
     )
     if logprobs.max_abs_difference is not None:
@@ -121,5 +126,6 @@ def _named(values: Any) -> tuple[Fact, ...]:
 
 
 def _limits(results: Results) -> tuple[str, ...]:
-    cut = f"Answers are greedy and end at {figures.count(results.max_new_tokens, 'new token')}; one answer a prompt."
+    cap = figures.count(results.max_new_tokens, "new token")
+    cut = f"Base and tuned answered each prompt once, greedily, with at most {cap}."
     return (INTERVALS, RECORDED, cut, *map(visible, results.notes))

@@ -1,13 +1,14 @@
 """The pictures: inline SVG made here, as pure functions of numbers.
 
 No plotting library: a script of megabytes for a line and some dots would work neither printed nor without
-JavaScript. Positions along an axis are percentages, so a picture takes the width it is given while its text keeps
-the reader's own size: nothing shrinks on a phone. Colours come from the style sheet (`report.css`) by class, which
-gives light, dark and print at once; every distinction is also one of shape, dash or word.
+JavaScript. Positions along an axis are percentages, so a picture takes the width it is given while its text
+keeps the reader's own size: nothing shrinks on a phone. Colours come from the style sheet (`report.css`) by
+class, which gives light, dark and print at once; every distinction is also one of shape, dash or word.
 """
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -76,7 +77,7 @@ def linear(values: Sequence[float], *, zero: bool = False, about: int = 4) -> Sc
 
 
 def logarithmic(low: float, high: float) -> Scale:
-    """A base-10 logarithmic scale of counts from `low` to `high`; ticks at 1, 3, 10, 30, ... and at nought."""
+    """A base-10 logarithmic scale of counts from `low` to `high`; ticks at 0, 1, 3, 10, 30, ..."""
     marks = (m * 10**p for p in range(13) for m in (1, 3))
     ticks = [float(m) for m in marks if low <= m <= high]
     return Scale(low, high, (0.0, *ticks) if low == 0 else tuple(ticks), log=True)
@@ -84,7 +85,7 @@ def logarithmic(low: float, high: float) -> Scale:
 
 def sign(kind: str) -> Markup:
     """A verdict's or a judgement's sign: each has a shape of its own. The word always stands beside it."""
-    drawing = Markup(_SIGNS.get(kind, _UNKNOWN_SIGN))  # noqa: S704 - our own constants
+    drawing = Markup(_SIGNS.get(kind, _UNKNOWN_SIGN))
     return Markup('<svg class="sign" viewBox="0 0 16 16" aria-hidden="true">{}</svg>').format(drawing)
 
 
@@ -96,7 +97,7 @@ def arm_mark(arm: str) -> Markup:
 
 
 def dot(arm: str, estimate: Estimate, scale: Scale) -> Markup:
-    """An estimate and its interval on `scale`. Hidden from screen readers: the figures stand in the next cell."""
+    """An estimate and its interval on `scale`. Hidden from screen readers: the next cell says it."""
     x, low, high = (f"{scale.at(v)}%" for v in (estimate.estimate, estimate.low, estimate.high))
     grid = Markup("").join(
         Markup('<line class="grid{}" x1="{x}" x2="{x}" y1="0" y2="100%"/>').format(
@@ -174,7 +175,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     each as little as need be, keeping their order and their common centre."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     moved = list(heights)
-    for above, below in zip(order, order[1:], strict=False):
+    for above, below in pairwise(order):
         moved[below] = max(moved[below], moved[above] + gap)
     push = sum(moved) / len(moved) - sum(heights) / len(heights) if heights else 0.0
     return [height - push for height in moved]

@@ -10,7 +10,7 @@ from locum.report.charts import Best, Line, Point, Scale, linear, logarithmic
 from locum.report.inputs import Step
 
 DRAWN = 400
-"""Points of the training loss that are drawn; a longer run is drawn as means over equal stretches of steps."""
+"""Points of the training loss that are drawn; of a longer run, means over equal stretches of steps."""
 TABLED = 40
 
 
@@ -52,7 +52,7 @@ def curve(steps: Sequence[Step]) -> Curve | None:
 
 
 def _steps_scale(main: Sequence[Point], steps: Sequence[float]) -> Scale:
-    """Logarithmic where half of the fall lies in the first tenth of the steps, which a linear axis would hide."""
+    """Logarithmic where half of the fall lies in the first tenth of the steps: linear would hide it."""
     low, high = min(steps), max(steps)
     first, last = main[0][1], min(value for _, value in main)
     half = next(step for step, value in main if value <= (first + last) / 2)

@@ -1,4 +1,4 @@
-"""Measurements as the page shows them: sounding right and being right, each measure with its arms and intervals."""
+"""What was measured, arranged for the page: sounding right and being right, with arms and intervals."""
 
 from collections.abc import Iterable, Mapping
 

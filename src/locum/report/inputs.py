@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from locum.dataset import Stats
+from locum.dataset.stats import Stats
 from locum.errors import RunError
 from locum.evaluation.results import Results, Sample
 from locum.files import read_json
@@ -26,8 +26,7 @@ _LEFT_BY = {
     "dataset/stats.json": "No dataset/stats.json: how many turns became rows is not known.",
     "dataset/drops.jsonl": "No dataset/drops.jsonl: there are no excerpts of what was left behind.",
     "metrics.jsonl": "No metrics.jsonl: nothing was trained in this run yet, so there is no curve.",
-    "model/parity.json": "No parity certificate (model/parity.json): whether the model file is served exactly "
-    "as it was trained has not been checked.",
+    "model/parity.json": "No model/parity.json: whether the model is served as it was trained is unchecked.",
     "evaluation/results.json": "No evaluation/results.json: nothing was measured on held-out rows yet.",
     "evaluation/samples.jsonl": "No evaluation/samples.jsonl: there are no answers to show side by side.",
     "verdict.json": "No verdict.json: the gate has not spoken, so nothing may be handed over.",
@@ -116,17 +115,18 @@ def read_run(run: Path) -> Inputs:
         raise RunError(f"no run folder at {str(run)!r}: give the folder that `locum run` wrote")
     gaps: dict[str, str] = {}
 
-    def part(name: str, read: Callable[[Path], T], nothing: T) -> T:
+    def part(name: str, read: Callable[[Path], T]) -> T | None:
         try:
             return read(run / name)
         except (FileNotFoundError, NotADirectoryError):
             gaps[name] = _LEFT_BY[name]
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             gaps[name] = f"{name} is there but cannot be read ({error}); what it holds is not shown."
-        return nothing
+        return None
 
     def lines(name: str, type_: type[T]) -> tuple[T, ...]:
-        values, bad = part(name, lambda path: _read_lines(path, type_), ([], 0))
+        read = part(name, lambda path: _read_lines(path, type_))
+        values, bad = read if read is not None else ([], 0)
         if bad:
             gaps[name] = (
                 f"{_count(bad)} of {name} cannot be read and {'is' if bad == 1 else 'are'} not shown."
@@ -135,14 +135,14 @@ def read_run(run: Path) -> Inputs:
 
     inputs = Inputs(
         run=run,
-        manifest=part("manifest.json", lambda path: read_json(path, dict[str, Any]), {}),
-        stats=part("dataset/stats.json", lambda path: read_json(path, Stats | None), None),
-        excerpts=part("dataset/drops.jsonl", _read_excerpts, Excerpts({})),
+        manifest=part("manifest.json", lambda path: read_json(path, dict[str, Any])) or {},
+        stats=part("dataset/stats.json", lambda path: read_json(path, Stats)),
+        excerpts=part("dataset/drops.jsonl", _read_excerpts) or Excerpts({}),
         curve=lines("metrics.jsonl", Step),
-        parity=part("model/parity.json", lambda path: read_json(path, Parity | None), None),
-        results=part("evaluation/results.json", lambda path: read_json(path, Results | None), None),
+        parity=part("model/parity.json", lambda path: read_json(path, Parity)),
+        results=part("evaluation/results.json", lambda path: read_json(path, Results)),
         samples=lines("evaluation/samples.jsonl", Sample),
-        verdicts=part("verdict.json", lambda path: read_json(path, dict[str, Verdict]), {}),
+        verdicts=part("verdict.json", lambda path: read_json(path, dict[str, Verdict])) or {},
         gaps=gaps,
     )
     if not any((run / name).exists() for name in _LEFT_BY):

@@ -1,7 +1,8 @@
 """RUN -> RUN/report.html: one page that needs nothing but itself, and runs nothing.
 
-The page holds text out of session logs, which nobody may be trusted to have written kindly: everything is escaped by
-the template engine, and a content security policy forbids scripts and requests even if something slipped through.
+The page holds text out of session logs, which nobody may be trusted to have written kindly: everything is
+escaped by the template engine, and a content security policy forbids scripts and requests even if something
+slipped through.
 """
 
 import re
@@ -55,10 +56,10 @@ def _environment() -> Environment:
 
 def breakable(text: str) -> Markup:
     """`text` escaped, with places to break a line after commas and slashes: JSON and paths have no spaces."""
-    return Markup(re.sub(r"([,/])(?=\S)", r"\1<wbr>", str(escape(text))))  # noqa: S704 - escaped just before
+    return Markup(re.sub(r"([,/])(?=\S)", r"\1<wbr>", str(escape(text))))
 
 
 @cache
 def _style() -> Markup:
     """Our own style sheet: the only text that goes into the page unescaped, besides the charts' tags."""
-    return Markup(files("locum.report").joinpath("templates/report.css").read_text("utf-8"))  # noqa: S704
+    return Markup(files("locum.report").joinpath("templates/report.css").read_text("utf-8"))

@@ -1,11 +1,11 @@
-"""From what a run holds to what the page shows: every sentence and every figure, and no HTML. Pure functions."""
+"""From what a run holds to what the page shows: every sentence and figure, and no HTML. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from locum.dataset import Stats
 from locum.dataset.legibility import REASONS
+from locum.dataset.stats import Stats
 from locum.report import figures
 from locum.report.card import Card, card
 from locum.report.curve import Curve, curve
@@ -132,9 +132,8 @@ def headline(verdicts: Mapping[str, Verdict]) -> Headline:
         everywhere = len(granted["REJECT"]) == len(verdicts) > 1
         where = "every family" if everywhere else figures.listing(granted["REJECT"])
         rest.append(f"rejected in {where}")
-    rest += _thin_evidence(
-        verdicts, [v for v in verdicts.values() if v.verdict not in _STEPS[:3] + _STEPS[4:]]
-    )
+    settled = {"LIVE", "CANARY", "SHADOW", "REJECT"}
+    rest += _thin_evidence(verdicts, [v for v in verdicts.values() if v.verdict not in settled])
     if granted["LIVE"] and len(granted["LIVE"]) == len(verdicts):
         rest.append("the evidence holds in every family")
     return Headline(lead, "; ".join(rest) or "the evidence holds there, and nowhere else")
@@ -187,7 +186,7 @@ def _family_line(verdict: Verdict) -> FamilyLine:
 
 
 def funnel(stats: Stats, excerpts: Excerpts) -> Funnel:
-    """Turns at the top, each reason for a drop below the one before, what is left as rows, and their families."""
+    """Turns at the top, each reason for a drop below the one before, then the rows and their families."""
     reasons = sorted(stats.drops.items(), key=lambda item: -item[1])
     total = max(stats.turns, 1)
     bars = [Fall("turns", stats.turns, 0, total, "turns")]
@@ -224,7 +223,8 @@ def _sources(stats: Stats) -> str:
 def _lines(stats: Stats) -> str:
     lines = stats.lines
     return (
-        f"Of {figures.count(lines.total, 'log line')} {lines.used:,} were used, {lines.noise:,} are known noise, "
+        f"Of {figures.count(lines.total, 'log line')} {lines.used:,} were used, {lines.noise:,} are known "
+        f"noise, "
         f"{lines.unknown:,} are of unknown kinds and {lines.bad:,} could not be read."
     )
 
@@ -242,13 +242,12 @@ def _rows(stats: Stats) -> str:
 
 
 def _split(stats: Stats) -> str:
+    sessions = stats.sessions_by_split
     parts = [
-        f"{split} {figures.count(rows, 'row')} of {figures.count(stats.sessions_by_split.get(split, 0), 'session')}"
+        f"{split} {figures.count(rows, 'row')} of {figures.count(sessions.get(split, 0), 'session')}"
         for split, rows in stats.splits.items()
     ]
-    order = (
-        f"Split by session, never within one, and forward by {stats.ordered_by}: {figures.listing(parts)}."
-    )
+    order = f"Split by session and forward by {stats.ordered_by}: {figures.listing(parts)}."
     if stats.untimed:
         order += f" {figures.count(stats.untimed, 'conversation')} without any time went first."
     return order

@@ -20,7 +20,7 @@ REPEATS = 0.2
 """Repetition from which an answer is flagged, where it is also above the agent's own on that prompt."""
 
 _KEPT = {"\n", "\t", "\u200c", "\u200d"}
-"""Format characters that ordinary text needs: line breaks, and the joiners of many scripts and pictographs."""
+"""Format characters that ordinary text needs: line breaks, and the joiners of some scripts."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -99,7 +99,7 @@ def _in_turn(queues: Sequence[Sequence[Sample]]) -> list[Sample]:
 
 
 def segments(text: str, made_up: Sequence[tuple[int, int, str]]) -> tuple[Segment, ...]:
-    """Cut `text` at the made-up spans (characters, end exclusive); overlapping and stray spans are clipped."""
+    """Cut `text` at the made-up spans (characters, end exclusive); overlapping or stray ones are clipped."""
     pieces: list[Segment] = []
     here = 0
     for start, end, kind in sorted(made_up):
@@ -124,7 +124,7 @@ def visible(text: str) -> str:
 
 
 def _calls(answer: Answer) -> tuple[Call, ...]:
-    """The calls, each with its share of the spans, which count through the arguments of all calls, one a line."""
+    """The calls, each with its share of the spans: they count through the arguments of all, one a line."""
     calls = []
     offset = 0
     for call in answer.tool_calls:
