@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from report_run import RESULTS, SAMPLES, STATS, call, samples, verdict, write_run
+from report_run import RESULTS, STATS, samples, verdict, write_run
+from report_texts import SAMPLES, call
 
 from locum.evaluation.results import Answer, Sample
 from locum.files import write_json, write_jsonl
@@ -260,9 +261,10 @@ def test_nothing_overflows_in_a_browser(page: str, tmp_path: Path, width: int) -
 
 
 def _chromium(tmp_path: Path, *arguments: str) -> str:
-    command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", *arguments,
-    ]  # fmt: skip
+    switches = (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
+        "disable-component-update disable-sync hide-scrollbars virtual-time-budget=5000"
+    )
+    command = ["chromium", *(f"--{switch}" for switch in switches.split())]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

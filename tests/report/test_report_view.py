@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_run import DROPS, RESULTS, STATS, VERDICTS, answer, call, estimate, samples, verdict, write_run
+from report_run import RESULTS, STATS, VERDICTS, estimate, samples, verdict, write_run
+from report_texts import DROPS, answer, call
 
 from locum.errors import RunError
 from locum.evaluation.results import Sample
