@@ -1,4 +1,4 @@
-"""What an invented agent, its base and its tuned model said: the texts of the run directory for these tests."""
+"""What an invented agent, its base and its tuned model said: the texts of the test run directory."""
 
 import re
 from typing import Any
