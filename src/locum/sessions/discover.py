@@ -115,8 +115,8 @@ def _reason_to_skip(path: Path) -> str | None:
 
 def distinct_files(found: Sequence[Found]) -> list[Path]:
     """The files of all sources in order, each of them once, however many sources it is under."""
-    return list(
-        {
-            os.path.realpath(path): path for source in reversed(found) for path in reversed(source.files)
-        }.values()
-    )[::-1]
+    files: dict[str, Path] = {}
+    for source in found:
+        for path in source.files:
+            files.setdefault(os.path.realpath(path), path)
+    return list(files.values())
