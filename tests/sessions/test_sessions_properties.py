@@ -106,7 +106,7 @@ DAMAGED = st.tuples(WHOLE, st.integers(0, 400), st.binary(max_size=6), st.intege
 CONTENT = st.binary(max_size=200) | WHOLE | DAMAGED
 
 GENEROUS = settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -145,7 +145,7 @@ def reads(reader: Reader, path: Path, content: bytes) -> None:
         assert all(message.tool_call_id in called for message in session.messages if message.role == "tool")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_order_of_interleaved_lines_changes_no_message(tmp_path: Path, data: st.DataObject) -> None:
     """A message's lines, their results and other lines between them, in any order that keeps call before
