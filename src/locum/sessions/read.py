@@ -19,8 +19,8 @@ from locum.sessions.registry import reader_of
 from locum.types import BadLine, Lines, Session
 
 _WORTH_A_POOL = 256 * 1024 * 1024
-"""Bytes below which starting processes and handing sessions over costs about what it saves: one core reads about
-100 MB a second."""
+"""Bytes below which starting processes and handing sessions over costs about what it saves: one core reads
+about 100 MB a second."""
 _Outcome = FileReading | Skipped
 
 
