@@ -39,12 +39,14 @@ def session(*messages: Message, id: str = "s", **more: Any) -> Session:
 
 
 _text = st.text("abc \n", max_size=30) | st.integers(0, 3000).map(lambda n: "long " * (n // 5))
-_signals = st.sampled_from([(), (), (), (), ("synthetic",), ("interrupted",), ("rewound",), ("corrected",)])
+_signals: st.SearchStrategy[tuple[Signal, ...]] = st.sampled_from(
+    [(), (), (), (), ("synthetic",), ("interrupted",), ("rewound",), ("corrected",)]
+)
 
 
 @st.composite
 def sessions(draw: st.DrawFn, max_messages: int = 40) -> Session:
-    """Sessions as unruly as logs are: calls without results, results without calls, everything in any order."""
+    """Sessions as unruly as logs are: calls without results, results without calls, any order."""
     messages: list[Message] = [system(draw(_text))] if draw(st.booleans()) else []
     open_calls: list[str] = []
     for at in range(draw(st.integers(0, max_messages))):

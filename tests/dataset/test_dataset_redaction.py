@@ -4,6 +4,7 @@ Secrets are put together at run time, so that scanners do not take this file for
 """
 
 import base64
+import itertools
 import json
 import time
 from typing import Any
@@ -44,16 +45,24 @@ SHAPED: dict[str, list[str]] = {
     ],
     "TOKEN": [
         "gh" + "p_" + ALNUM[:36], "github" + "_pat_" + ALNUM[:60], "gl" + "pat-" + ALNUM[:20],
-        "xox" + "b-" + "123456789012-123456789012-" + ALNUM[:24], "npm" + "_" + ALNUM[:36], "h" + "f_" + ALNUM[:34],
-        "pypi-" + "AgEIcHlwaS5vcmc" + ALNUM[:80], "123456789" + ":" + "AA" + ALNUM[:33],
+        "xox" + "b-" + "123456789012-123456789012-" + ALNUM[:24], "npm" + "_" + ALNUM[:36],
+        "h" + "f_" + ALNUM[:34], "pypi-" + "AgEIcHlwaS5vcmc" + ALNUM[:80],
+        "123456789" + ":" + "AA" + ALNUM[:33],
         "https://hooks.slack" + ".com/services/T0AB12CD3/B0AB12CD3/" + ALNUM[:24],
         "M" + ALNUM[:23] + "." + ALNUM[:6] + "." + ALNUM[:27],
     ],
     "JWT": [_jwt()],
     "PRIVATE_KEY": [_private_key("RSA "), _private_key(""), _private_key("OPENSSH ")],
-    "PHONE": ["+1 415-" + "733-0199", "+44 20 7946" + " 0958", "+49 30 " + "901820", "(415) 733" + "-0199", "415-733" + "-0199"],
-    "CARD": ["4539 1488" + " 0343 6467", "45391488" + "03436467", "3714-496353" + "-98431", "5555" + "-5555-5555-4444"],
-    "IBAN": ["DE89 3704 0044" + " 0532 0130 00", "GB29NWBK" + "60161331926819", "FR14" + "20041010050500013M02606"],
+    "PHONE": [
+        "+1 415-" + "733-0199", "+44 20 7946" + " 0958", "+49 30 " + "901820", "(415) 733" + "-0199",
+        "415-733" + "-0199",
+    ],
+    "CARD": [
+        "4539 1488" + " 0343 6467", "45391488" + "03436467", "3714-496353" + "-98431",
+        "5555" + "-5555-5555-4444",
+    ],
+    "IBAN": ["DE89 3704 0044" + " 0532 0130 00", "GB29NWBK" + "60161331926819",
+    "FR14" + "20041010050500013M02606"],
     "IP": ["93.184" + ".216.34", "203.17" + ".250.9"],
 }  # fmt: skip
 # (text before, value, text after): what is around it gives it away.
@@ -82,28 +91,35 @@ IN_CONTEXT: list[tuple[str, str, str, str]] = [
     ("USER", "~/.claude/projects/-Users-", "marta", "-code-app/1.jsonl"),
     ("USER", "/mnt/c/Users/", "marta", "/code"),
     ("PHONE", '"phone": "', "0612" + "345678", '"'),
-    ("PHONE", "Tel.: ", "030 90" + "1820", "\n") if False else ("PHONE", "tel: ", "030 90" + "1820 11", "\n"),
+    ("PHONE", "tel: ", "030 90" + "1820 11", "\n"),
 ]
 PLANTED = [(kind, "see ", value, " here") for kind, values in SHAPED.items() for value in values] + IN_CONTEXT
 
 LOOK_ALIKES = [
-    "commit 9fceb02d0ae598e95dc970b74767f19372d61af8", "sha256:" + HEX[:64], "md5 d41d8cd98f00b204e9800998ecf8427e",
-    "id f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "toolu_01A09q90qw90lq917835lq9", "call_" + "Kf3JxQ9pLm2NvB7wRt5YzXcA",
-    "msg_01XFDUDYJgAACzvnptvVoYEL", "req_011CSHoEeqs5C35K2UUqR7Fy", "version 10.0.19041.1", "v1.2.3.4", "pip install x==2.31.0.5",
-    "Chrome/120.0.0.0", "section 3.2.1.4", "2026-05-13T06:03:09.093Z", "2026-05-13 06:03:09,123", "1700000000000",
-    "1700000000000000000", "ISBN 978-3-16-148410-0", "ISBN 9783161484100", "order #W1234567", "item 1151293680 and 4983901480",
-    "credit_card_9513926", "10.0.0.12", "192.168.1.254", "127.0.0.1:8080", "8.8.8.8", "0.0.0.0", "your-api-key-here",
-    "API_KEY=your-api-key-here", "token: $TOKEN", "api_key = process.env.API_KEY", 'token = os.environ["GITHUB_TOKEN"]',
-    "password=<password>", "PASSWORD=${DB_PASSWORD}", "password: string", '"password": {"type": "string"}', "password = get_password()",
-    "const password = user.password;", "max_tokens: 4096", '"token_count": 123456789012', "tokens=123456", "--- PASS: TestLogin2 (0.00s)",
-    "AKIAIOSFODNN7" + "EXAMPLE", "sk-" + "x" * 40, "gh" + "p_" + "x" * 36, "task-a1b2c3d4e5f6g7h8i9j0k1l2", "sk-loading-spinner-large",
-    "cache_key: 9fceb02d0ae598e95dc970b74767f193", "primary_key=12345678901234", "git@github.com:org/repo.git", "noreply@anthropic.com",
-    "alice@example.com", "npm i @types/node@18.0.0", "logo@2x.png", "@app.route('/x')", "https://site.io/home/about", "/home/user/x",
-    "/Users/<name>/x", "src/Users/index.ts", "http://localhost:3000/@fs/x", "https://user:password@host/x", "eyJub3QiOiJhIGp3dCJ9",
-    "-----BEGIN RSA PRIVATE " + "KEY-----", "docker run -u 1000:1000 x", "@@ -12,7 +1234,9 @@", "+2025550143,", "555-1234", "1234 5678 9012 3456",
-    "4111111111111112", "Smartphone\": \"1801728040\"", "the token is invalid", "secret: nothing", "DE12 3456 and so on", "1-800 people",
-    "a1b2c3d4-us-east-1", "Bearer authentication", "Basic understanding", "0x" + HEX[:40], "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg" + ALNUM[:80],
-    "3.14159265358979", "12.5 (13.7) 14.9 - 15.1", "pass: 12345678",
+    "commit 9fceb02d0ae598e95dc970b74767f19372d61af8", "sha256:" + HEX[:64],
+    "md5 d41d8cd98f00b204e9800998ecf8427e", "id f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    "toolu_01A09q90qw90lq917835lq9", "call_" + "Kf3JxQ9pLm2NvB7wRt5YzXcA", "msg_01XFDUDYJgAACzvnptvVoYEL",
+    "req_011CSHoEeqs5C35K2UUqR7Fy", "version 10.0.19041.1", "v1.2.3.4", "pip install x==2.31.0.5",
+    "Chrome/120.0.0.0", "section 3.2.1.4", "2026-05-13T06:03:09.093Z", "2026-05-13 06:03:09,123",
+    "1700000000000", "1700000000000000000", "ISBN 978-3-16-148410-0", "ISBN 9783161484100",
+    "order #W1234567", "item 1151293680 and 4983901480", "credit_card_9513926", "10.0.0.12",
+    "192.168.1.254", "127.0.0.1:8080", "8.8.8.8", "0.0.0.0", "your-api-key-here",
+    "API_KEY=your-api-key-here", "token: $TOKEN", "api_key = process.env.API_KEY",
+    'token = os.environ["GITHUB_TOKEN"]', "password=<password>", "PASSWORD=${DB_PASSWORD}",
+    "password: string", '"password": {"type": "string"}', "password = get_password()",
+    "const password = user.password;", "max_tokens: 4096", '"token_count": 123456789012', "tokens=123456",
+    "--- PASS: TestLogin2 (0.00s)", "AKIAIOSFODNN7" + "EXAMPLE", "sk-" + "x" * 40, "gh" + "p_" + "x" * 36,
+    "task-a1b2c3d4e5f6g7h8i9j0k1l2", "sk-loading-spinner-large",
+    "cache_key: 9fceb02d0ae598e95dc970b74767f193", "primary_key=12345678901234",
+    "git@github.com:org/repo.git", "noreply@anthropic.com", "alice@example.com", "npm i @types/node@18.0.0",
+    "logo@2x.png", "@app.route('/x')", "https://site.io/home/about", "/home/user/x", "/Users/<name>/x",
+    "src/Users/index.ts", "http://localhost:3000/@fs/x", "https://user:password@host/x",
+    "eyJub3QiOiJhIGp3dCJ9", "-----BEGIN RSA PRIVATE " + "KEY-----", "docker run -u 1000:1000 x",
+    "@@ -12,7 +1234,9 @@", "+2025550143,", "555-1234", "1234 5678 9012 3456", "4111111111111112",
+    "Smartphone\": \"1801728040\"", "the token is invalid", "secret: nothing", "DE12 3456 and so on",
+    "1-800 people", "a1b2c3d4-us-east-1", "Bearer authentication", "Basic understanding", "0x" + HEX[:40],
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg" + ALNUM[:80], "3.14159265358979",
+    "12.5 (13.7) 14.9 - 15.1", "pass: 12345678",
 ]  # fmt: skip
 
 
@@ -138,24 +154,24 @@ def everything(made: Session) -> str:
 PLACES = [place_in_message, place_in_answer, place_in_result, place_in_arguments, place_in_json_string]
 
 
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("kind", "before", "value", "after"), PLANTED)
-def test_planted_secrets_are_gone(place: Any, kind: str, before: str, value: str, after: str) -> None:
-    redactor = Redactor("salt")
-    text = everything(redactor.session(place(before + value + after)))
-    assert value not in text
-    assert json.dumps(value)[1:-1] not in text
-    assert f"<{kind}_1>" in text
-    assert redactor.counts[kind] >= 1
+def test_planted_secrets_are_gone(kind: str, before: str, value: str, after: str) -> None:
+    for place in PLACES:
+        redactor = Redactor("salt")
+        text = everything(redactor.session(place(before + value + after)))
+        assert value not in text, place
+        assert json.dumps(value)[1:-1] not in text, place
+        assert f"<{kind}_1>" in text, place
+        assert redactor.counts[kind] >= 1
 
 
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("text", LOOK_ALIKES)
-def test_look_alikes_survive(place: Any, text: str) -> None:
-    redactor = Redactor("salt")
-    made = place(text)
-    assert everything(redactor.session(made)) == everything(made)
-    assert not redactor.redactions.values
+def test_look_alikes_survive(text: str) -> None:
+    for place in PLACES:
+        redactor = Redactor("salt")
+        made = place(text)
+        assert everything(redactor.session(made)) == everything(made), place
+        assert not redactor.redactions.values
 
 
 def test_there_are_more_look_alikes_than_secrets() -> None:
@@ -245,7 +261,7 @@ pieces = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 def test_redaction_is_stable_and_only_replaces(text: str) -> None:
     findings = find(text)
-    for a, b in zip(findings, findings[1:], strict=False):
+    for a, b in itertools.pairwise(findings):
         assert a.start < a.end <= b.start
     redactor = Redactor("salt")
     once = redactor.text(text)
@@ -271,12 +287,14 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     "hostile",
     [
-        "pass" * 20_000, "key=" * 20_000, "1." * 40_000, "1 " * 40_000, "a" * 100_000, "@" * 50_000, "a@" * 40_000,
-        "-----BEGIN PRIVATE " "KEY-----" * 3_000, "+1 (" * 20_000, "://:" * 20_000, "eyJ" * 30_000, "\\" * 80_000,
+        "pass" * 20_000, "key=" * 20_000, "1." * 40_000, "1 " * 40_000, "a" * 100_000, "@" * 50_000,
+        "a@" * 40_000,
+        "-----BEGIN PRIVATE " "KEY-----" * 3_000, "+1 (" * 20_000, "://:" * 20_000, "eyJ" * 30_000,
+        "\\" * 80_000,
         "password" + "\\" * 80_000, "a.a@a." * 15_000, "A1 " * 30_000, "sk-" * 30_000, "/home/" * 15_000,
     ],
 )  # fmt: skip
 def test_hostile_texts_take_no_longer(hostile: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     find(hostile)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0

@@ -107,7 +107,7 @@ def build_dataset(
 
 
 class Builder:
-    """Rows and drops of one session after the other; what is carried between them is small beside the rows."""
+    """Rows and drops of one session after the other."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -121,6 +121,7 @@ class Builder:
     def add(self, session: Session) -> None:
         """Add every turn of a session, as a row or as a drop."""
         session = self.redactor.session(session)
+        tools = digest(session.tools)
         window = Window(self.options.context_chars, self.options.response_chars)
         before = self.turns
         for part in steps(session):
@@ -129,7 +130,7 @@ class Builder:
                 continue
             self.turns += 1
             self.narration += part.narrates
-            made = self._row(session, part, window)
+            made = self._row(session, part, window, tools)
             if isinstance(made, Row):
                 self.rows.append(made)
             else:
@@ -137,7 +138,7 @@ class Builder:
                 self.drops.append(Drop(session.id, part.index, made, excerpt, session.source))
         self.skipped += self.turns == before
 
-    def _row(self, session: Session, turn: Turn, window: Window) -> Row | str:
+    def _row(self, session: Session, turn: Turn, window: Window, tools: str) -> Row | str:
         """The turn's row, or the reason why it has none."""
         copied = (session.lineage, turn.message.id or "") in self._seen
         reason = judge(session, turn, copied=copied, response_chars=self.options.response_chars)
@@ -157,7 +158,7 @@ class Builder:
         self._contents.add(content)
         family = family_of(session, prompt, turn)
         return Row(
-            id=digest([family, content, session.tools]),
+            id=digest([family, content, tools]),
             session=session.id,
             lineage=session.lineage,
             turn=turn.index,

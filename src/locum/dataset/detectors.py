@@ -105,9 +105,11 @@ _SHAPE_HINT = re.compile(
     r"A3T[A-Z0-9]{17}|A(?:BIA|CCA|KIA|SIA)[0-9A-Z]{16}|AC[a-z0-9]{32}|SK[a-z0-9]{32}|AIza|AccountKey="
     r"|gh[pousr]_|github_pat_|gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|sa_)|gloas-|GR1348941|gsk_"
     r"|xox[a-z]-|xapp-|xai-|https://hooks\.slack|pypi-Ag|pplx-|sq0csp-|s[kr][-_]|shp[a-z]{2}_|rk_|r8_|SG\."
-    r"|M[\w-]{23,25}\.[\w-]{6}\.|N[\w-]{23,25}\.[\w-]{6}\.|O[\w-]{23,25}\.[\w-]{6}\.|AKC|npm_|nvapi-|hf_|ya29\.|do[por]_v1_|whsec_|tvly-|lin_api_|eyJ",
+    r"|M[\w-]{23}|N[\w-]{23}|O[\w-]{23}|AKC|npm_|nvapi-|hf_|ya29\.|do[por]_v1_|whsec_|tvly-|lin_api_|eyJ",
     re.ASCII,
 )
+_LONGEST, _LONGEST_JWT = 1024, 8192
+"""Bounds the work on text that is made of nothing but beginnings."""
 _SHAPE_REST = re.compile(r"[A-Za-z0-9_]*")
 _FIXED_LENGTH = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA|AC|SK)", re.ASCII)
 
@@ -148,7 +150,7 @@ def _shape_at(text: str, start: int) -> Finding | None:
     if start and text[start - 1].isalnum():
         return None
     for kind, pattern in _SHAPES:
-        match = pattern.match(text, start)
+        match = pattern.match(text, start, start + (_LONGEST_JWT if kind == "JWT" else _LONGEST))
         if match is None:
             continue
         # detect-secrets gives the least length; newer tokens are longer and must go whole.
@@ -273,7 +275,7 @@ def _ips(text: str, start: int, end: int) -> Iterator[Finding]:
 def _cards(text: str, start: int, end: int) -> Iterator[Finding]:
     for match in _CARD.finditer(text, start, end + 1):
         digits = re.sub(r"\D", "", match[0])
-        if _ISSUER.match(digits) and luhn.is_valid(digits) and len(set(digits)) > 2:
+        if _ISSUER.match(digits) and luhn.is_valid(digits) and len(set(digits)) > 1:
             yield Finding(match.start(), match.end(), "CARD")
 
 
@@ -308,12 +310,13 @@ def _is_phone(written: str, region: str | None) -> bool:
 _HOME = (
     ("/Users/", re.compile(r"/Users/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
     ("/home/", re.compile(r"/home/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
-    ("\\Users\\", re.compile(r"\\Users\\{1,2}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
+    ("\\Users\\", re.compile(r"\\Users\\{1,8}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
     # Agents name folders after the working directory, with every other character as "-".
     ("-Users-", re.compile(r"-Users-([A-Za-z0-9]{1,64})")),
     ("-home-", re.compile(r"-home-([A-Za-z0-9]{1,64})")),
 )
-_NOT_ROOT = re.compile(r"(?<!/[A-Za-z])[\w.~-]\Z", re.ASCII)
+# The character before a root: no part of a name, except a drive (`/mnt/c/Users/...`).
+_INSIDE_A_PATH = re.compile(r"[^/]?[A-Za-z]|.?[0-9_.~-]", re.ASCII | re.DOTALL)
 _NOBODYS_HOME = re.compile(
     r"users?|username|you|me|name|your-?name|shared|public|default|all|runner|ubuntu|root|node|app|vscode|linuxbrew"
     r"|dev|work|admin|index",
@@ -332,7 +335,7 @@ def _homes(text: str, low: bytes) -> Iterator[Finding]:
             at = match.start()
             if not name or _NOBODYS_HOME.fullmatch(name):
                 continue
-            if at and literal[0] != "\\" and _NOT_ROOT.search(text, max(0, at - 2), at):
+            if at and literal[0] != "\\" and _INSIDE_A_PATH.fullmatch(text, max(0, at - 2), at):
                 continue  # a folder or a web route of that name further down
             yield Finding(match.start(1), match.start(1) + len(name), "USER")
 

@@ -1,0 +1,144 @@
+"""Sessions in, a dataset out: the identities hold, and nothing leaks from split to split."""
+
+from typing import Any
+
+import pytest
+from dataset_sessions import calls, human, result, says, session, sessions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from locum.dataset import Dataset, Options, build_dataset, funnel
+from locum.errors import DatasetError
+from locum.types import BadLine, Lines, Message, Session
+
+LINES = Lines(total=10, used=5, noise={"progress": 2}, unknown={"new": 1}, bad=(BadLine("f", 3, "cut"),) * 2)
+OPTIONS = Options(salt="salt")
+
+
+def work(number: int, *more: Message, **about: Any) -> Session:
+    return session(
+        human(f"Look at {number}."), calls(f"c{number}", text="Looking."), result(f"c{number}"),
+        says(f"{number} is fine."), *more,
+        **{"id": f"s{number}", "started": f"2026-01-{number + 1:02}T00:00:00Z", **about},
+    )  # fmt: skip
+
+
+def build(*given_sessions: Session, options: Options = OPTIONS) -> Dataset:
+    return build_dataset(given_sessions, LINES, 7, {"claude_code": 7}, options=options)
+
+
+def test_numbers_of_a_dataset() -> None:
+    failed = work(8, reward=0.0, provider="acme", model="large")
+    stats = build(
+        *(work(n, provider="acme", model="large") for n in range(8)), failed, session(id="empty")
+    ).stats
+    assert (stats.files, stats.sessions, stats.skipped) == (7, 10, 1)
+    assert stats.formats == {"claude_code": 7}
+    lines = stats.lines
+    assert (lines.total, lines.used, lines.noise, lines.unknown, lines.bad) == (10, 5, 2, 1, 2)
+    assert (stats.turns, stats.rows, stats.narration) == (18, 16, 9)
+    assert stats.drops == {"failed_session": 2}
+    assert stats.families == {"reply": 8, "tool_decision": 8}
+    assert stats.splits == {"train": 10, "valid": 2, "test": 4}
+    assert stats.sessions_by_split == {"train": 5, "valid": 1, "test": 2}
+    assert stats.tiers == {"recorded": 8, "verified": 8}
+    assert stats.models == {"acme/large": 16}
+    assert funnel(stats) == [("sessions", 10), ("turns", 18), ("dropped: failed_session", 2), ("rows", 16)]
+
+
+@given(st.lists(sessions(max_messages=12), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_identities(given_sessions: list[Session]) -> None:
+    named = [
+        session(*one.messages, id=f"s{at}", lineage=f"l{at // 2}", started=f"2026-01-0{9 - at}")
+        for at, one in enumerate(given_sessions)
+    ]
+    try:
+        dataset = build(*named)
+    except DatasetError:
+        return  # nothing of it was usable
+    stats = dataset.stats
+    assert stats.turns == stats.rows + sum(stats.drops.values())
+    assert (
+        stats.rows == sum(stats.splits.values()) == sum(stats.families.values()) == sum(stats.tiers.values())
+    )
+    rows = [row for split in dataset.rows.values() for row in split]
+    assert len({row.id for row in rows}) == len(rows)
+    lineages = [{row.lineage for row in split} for split in dataset.rows.values()]
+    assert sum(map(len, lineages)) == len(set().union(*lineages))
+    starts = [[row.lineage for row in split] for split in dataset.rows.values()]
+    in_time = sorted((lineage for split in starts for lineage in split), reverse=True)
+    assert in_time == [lineage for split in starts for lineage in split]
+
+
+def test_of_equal_rows_the_one_in_the_earlier_split_stays() -> None:
+    same = (human("Status?"), says("All well."))
+    # The first lineage has a late part, which lies after the others in time and yet trains.
+    dataset = build(
+        work(0, id="early", lineage="first"),
+        session(*same, id="late", lineage="first", started="2026-01-20T00:00:00Z"),
+        work(1), work(2), work(3), session(*same, id="again", lineage="s3", started="2026-01-05"),
+    )  # fmt: skip
+    [drop] = dataset.drops
+    assert (drop.reason, drop.session) == ("duplicate", "again")
+    assert "late" in {row.session for row in dataset.rows["train"]}
+    contents = [
+        {tuple((m.role, m.content) for m in row.messages) for row in split} for split in dataset.rows.values()
+    ]
+    assert not contents[0] & contents[2]
+
+
+def test_nothing_but_the_salt_is_random() -> None:
+    given_sessions = [work(n) for n in range(5)]
+    first, second = build(*given_sessions, options=Options()), build(*given_sessions, options=Options())
+    assert (first.rows, first.drops, first.stats) == (second.rows, second.drops, second.stats)
+    assert first.redactions.salt != second.redactions.salt
+
+
+def test_secrets_reach_neither_rows_nor_drops() -> None:
+    address = "ada" + "@" + "analytical.org"
+    told = work(
+        1, human(f"Mail {address}."), says(f"Mailed {address}."), says(f"Mail {address}!", "truncated")
+    )
+    dataset = build(told, work(2, source=f"/Users/{'ada'}/log.jsonl"))
+    assert address not in str(dataset)
+    assert dataset.drops[0].excerpt == "Mail <EMAIL_1>!"
+    assert dataset.stats.redactions == {"EMAIL": 3, "USER": 1}
+    assert {row.source for row in dataset.rows["test"]} == {"/Users/<USER_1>/log.jsonl"}
+
+
+@pytest.mark.parametrize(("number", "note"), [(1, "nothing to test on"), (2, "nothing to validate on")])
+def test_small_datasets_say_what_they_lack(number: int, note: str) -> None:
+    [said] = build(*(work(n) for n in range(number))).stats.notes
+    assert note in said
+
+
+def test_missing_times_are_said() -> None:
+    untimed = [work(n, started=None) for n in range(3)]
+    stats = build(*untimed).stats
+    assert (stats.ordered_by, stats.untimed) == ("appearance", 3)
+    assert "order of appearance" in stats.notes[0]
+    mixed = build(*untimed, work(4)).stats
+    assert (mixed.ordered_by, mixed.untimed) == ("time", 3)
+    assert "put before all others" in mixed.notes[0]
+
+
+def test_no_usable_row() -> None:
+    with pytest.raises(
+        DatasetError, match=r"^no row: all 3 turns of 1 sessions .*\(failed_session 2, empty 1\)"
+    ):
+        build(work(1, says(" "), reward=0.0))
+    with pytest.raises(DatasetError, match="no row: 1 sessions hold no message of the agent"):
+        build(session(human("Hello?")))
+    with pytest.raises(DatasetError, match="budgets of 10 characters"):
+        build(work(1), options=Options(context_chars=10))
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+
+    def progress(work: str, done: int, total: int, note: str = "") -> None:
+        told.append((done, total))
+
+    build_dataset([work(1), work(2)], LINES, 2, {}, progress=progress)
+    assert told == [(1, 2), (2, 2)]

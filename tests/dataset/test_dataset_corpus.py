@@ -1,0 +1,33 @@
+"""The identities over real sessions; skipped where there are none."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from locum.dataset import Options, build_dataset
+from locum.dataset.context import size
+from locum.progress import silent
+from locum.sessions.read import read_sources
+
+CORPUS = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="no corpus beside the checkout")
+@pytest.mark.parametrize("folder", ["claude_code", "tau_bench"])
+def test_identities_hold_on_real_sessions(folder: str) -> None:
+    reading = read_sources([CORPUS / folder], silent, workers=1)
+    dataset = build_dataset(
+        reading.sessions, reading.lines, len(reading.files), reading.formats, options=Options(salt="salt")
+    )
+    stats = dataset.stats
+    assert stats.turns == stats.rows + sum(stats.drops.values())
+    assert stats.rows > stats.turns / 3
+    assert min(stats.splits.values()) > 0
+    rows = [row for split in dataset.rows.values() for row in split]
+    assert all(size(row.prompt) <= 6000 for row in rows)
+    assert len({row.id for row in rows}) == len(rows)
+    for a, b in itertools.pairwise(rows):
+        if a.session == b.session and b.messages[: len(a.messages)] != a.messages:
+            assert any("earlier messages left out" in message.content for message in b.messages)
