@@ -195,8 +195,8 @@ def test_tools_and_parameters_are_known() -> None:
 
 # Texts thick with the characters that details are made of, besides arbitrary ones.
 THICK = (
-    "a/b 1,200 1.5 v2 2026-03-01 9fceb02 Ada x_y aB @me 0x12ab é ٣ <EMAIL_1> http:// ms % $ 12:30 T May 3rd 1 "
-    '" “ ” - . , : ** # ~'
+    "a/b 1,200 1.5 v2 2026-03-01 9fceb02 Ada x_y aB @me 0x12ab é ٣ <EMAIL_1> http:// ms % $ 12:30 T May 3rd "
+    '1 " “ ” - . , : ** # ~'
 )
 pieces = st.lists(
     st.sampled_from([" ", "\n", "\\", "C:\\", *THICK.split()]),
