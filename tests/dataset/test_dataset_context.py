@@ -113,6 +113,13 @@ def test_what_is_answered_is_never_left_out() -> None:
     assert rows_of(asked, context_chars=2000)[-1].messages[-2].content.startswith("And now this")
 
 
+def test_a_long_call_that_is_answered_stays_with_its_result() -> None:
+    work = [m for n in range(60) for m in (calls(f"c{n}"), result(f"c{n}", "x" * 100))]
+    longer = calls("w", arguments={"text": "y" * 1500})
+    row = rows_of(session(human("Begin."), *work, longer, result("w"), says("Ok.")), context_chars=2000)[-1]
+    assert row.messages[-3:] == (longer, result("w"), says("Ok."))
+
+
 def test_limits_of_single_messages() -> None:
     row = rows_of(
         session(

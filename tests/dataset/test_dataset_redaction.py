@@ -63,7 +63,7 @@ SHAPED: dict[str, list[str]] = {
     ],
     "IBAN": ["DE89 3704 0044" + " 0532 0130 00", "GB29NWBK" + "60161331926819",
     "FR14" + "20041010050500013M02606"],
-    "IP": ["93.184" + ".216.34", "203.17" + ".250.9"],
+    "IP": ["93.184" + ".216.34", "5.9" + ".77.1", "203.17" + ".250.9"],
 }  # fmt: skip
 # (text before, value, text after): what is around it gives it away.
 IN_CONTEXT: list[tuple[str, str, str, str]] = [
@@ -100,7 +100,8 @@ LOOK_ALIKES = [
     "md5 d41d8cd98f00b204e9800998ecf8427e", "id f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
     "toolu_01A09q90qw90lq917835lq9", "call_" + "Kf3JxQ9pLm2NvB7wRt5YzXcA", "msg_01XFDUDYJgAACzvnptvVoYEL",
     "req_011CSHoEeqs5C35K2UUqR7Fy", "version 10.0.19041.1", "v1.2.3.4", "pip install x==2.31.0.5",
-    "Chrome/120.0.0.0", "section 3.2.1.4", "2026-05-13T06:03:09.093Z", "2026-05-13 06:03:09,123",
+    "Chrome/120.0.0.0", "section 3.2.1.4", "see 3.2.1.4 of 2026-05-13", "api_key_name: my-service-2024-01",
+    "SECRET_NAME=prod-db-cred-01", "2026-05-13T06:03:09.093Z", "2026-05-13 06:03:09,123",
     "1700000000000", "1700000000000000000", "ISBN 978-3-16-148410-0", "ISBN 9783161484100",
     "order #W1234567", "item 1151293680 and 4983901480", "credit_card_9513926", "10.0.0.12",
     "192.168.1.254", "127.0.0.1:8080", "8.8.8.8", "0.0.0.0", "your-api-key-here",
@@ -180,9 +181,7 @@ def test_there_are_more_look_alikes_than_secrets() -> None:
 
 def test_a_key_of_the_arguments_gives_its_value_away() -> None:
     secret = "pl41n" + "words"
-    call = Message(
-        "assistant", "", (ToolCall("c", "login", {"password": secret, "user": "bob"}),), origin="agent"
-    )
+    call = Message("assistant", "", (ToolCall("c", "login", {"password": secret, "user": "bob"}),), origin="agent")
     made = Redactor("salt").session(session(call, human(f"I used {secret} there.")))
     assert made.messages[0].tool_calls[0].arguments == {"password": "<PASSWORD_1>", "user": "bob"}
     assert made.messages[1].content == "I used <PASSWORD_1> there."
@@ -269,16 +268,12 @@ def test_redaction_is_stable_and_only_replaces(text: str) -> None:
     assert sum(redactor.counts.values()) == len(findings)
     kept = [
         text[a:b]
-        for a, b in zip(
-            [0, *(f.end for f in findings)], [*(f.start for f in findings), len(text)], strict=True
-        )
+        for a, b in zip([0, *(f.end for f in findings)], [*(f.start for f in findings), len(text)], strict=True)
     ]
     assert all(part.encode("utf-8", "replace").decode() in once for part in kept)
 
 
-@pytest.mark.parametrize(
-    "text", [value for _, before, secret, after in PLANTED for value in [before + secret + after]]
-)
+@pytest.mark.parametrize("text", [value for _, before, secret, after in PLANTED for value in [before + secret + after]])
 def test_redacting_twice_changes_nothing(text: str) -> None:
     once = Redactor("salt").text(text)
     assert Redactor("salt").text(once) == once

@@ -207,7 +207,7 @@ def _addresses(text: str, low: bytes) -> Iterator[Finding]:
 
 _NUMBERS = re.compile(r"[0-9][0-9 .()\-]{5,}[0-9]")
 _NOT_DIGITS = bytes(byte for byte in range(256) if not 0x30 <= byte <= 0x39)
-_LEAST_DIGITS = 7
+_LEAST_DIGITS = 4  # of an address
 _IP = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.\d)", re.ASCII)
 _CARD = re.compile(
     r"(?<![\w.-])[0-9]{4}([ -]?)(?:[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{6}\1[0-9]{4,5})(?![\w-])", re.ASCII
