@@ -1,0 +1,296 @@
+"""The gate: may this family of work be handed over, on the evidence of one offline evaluation?
+
+Two claims must hold, each at one-sided level alpha, over rows whose outcome the log verifies:
+
+- *useful*: the candidate is right more often than every cheap baseline (lower bound of the difference > 0);
+- *safe*: it is right at most `margin` less often than the incumbent (lower bound of the difference > -margin).
+
+Bounds are the lower of CR1-t over sessions and Tango's score bound at the effective number of rows
+(`locum.evaluation.statistics`). Nothing is said below the floors: `MIN_SESSIONS` sessions, and as many effective rows
+as it takes to bound a rate below `margin` when not one loss was seen. Vetoes bound invalid calls, loops and made-up
+details by Clopper-Pearson.
+
+Verdicts: `REJECT` (worse than the margin allows, or a veto, beyond doubt), `SHADOW` (both claims hold and no veto is
+possible any more: the candidate may answer beside the incumbent, unseen), else `INSUFFICIENT`. `CANARY` and `LIVE`
+cannot come out of here: they take evidence from live requests. alpha is per family; whoever gates several families
+and acts on any of them divides it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from scipy.special import ndtri
+
+from locum.evaluation.decisions import decides
+from locum.evaluation.statistics import clopper_pearson, effective_rows, paired_difference
+from locum.types import Estimate
+
+Word = Literal["REJECT", "INSUFFICIENT", "SHADOW"]
+
+MIN_SESSIONS = 12
+"""Below this many held-out sessions the spread between sessions itself is unknown, however many rows they have."""
+PLAN_SESSIONS = 50
+"""What to plan for: with about four rows a session, the gate then mostly lets through what deserves it."""
+MIN_VERIFIED = 0.3
+"""Share of a family's rows that must be verified by an outcome; being like the record is not being right."""
+POWER = 0.8
+
+MAX_INVALID = 0.05
+MAX_LOOPS = 0.05
+"""Upper bounds of rates that SHADOW allows. Without one event, 5 % takes 59 effective rows, but 1 % takes 299: stricter
+limits are for steps at which an answer reaches someone."""
+MADE_UP_EXCESS = 0.02
+"""How far the upper bound of rows with made-up details may lie above the agent's own upper bound."""
+
+
+class FamilyEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One family's held-out rows, as equally long columns."""
+
+    family: str
+    sessions: tuple[str, ...]
+    """Session lineage of each row: the cluster."""
+    candidate: tuple[bool | None, ...]
+    """Whether the candidate decided right; None where the recorded response holds no recognisable decision."""
+    incumbent: tuple[bool, ...]
+    """Whether the incumbent did; for the agent itself, whose verified decisions are the measure, always true."""
+    baselines: dict[str, tuple[bool, ...]]
+    """Arm (`majority`, `base`) -> whether it did."""
+    verified: tuple[bool, ...]
+    """Whether the recorded decision is known to be right, and not merely recorded."""
+    invalid: tuple[bool, ...]
+    """The candidate's call names no known tool, breaks its schema or cannot be parsed."""
+    made_up: tuple[bool, ...]
+    """The candidate's answer holds a detail that nothing supports."""
+    agent_made_up: tuple[bool, ...]
+    """The agent's does, under the same extractor."""
+    loops: tuple[bool, ...]
+    """The candidate's answer ends in a loop."""
+    test_share: float
+    """Share of sessions that the split holds out for testing, above 0, at most 1."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One condition of the gate. `passed` is None while the evidence allows either."""
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done with a family, and why."""
+
+    family: str
+    verdict: Word
+    reason: str
+    """One plain sentence."""
+    sessions: int
+    """Held-out sessions that the claims rest on."""
+    rows: int
+    """Held-out rows that the claims rest on: verified, with a recognisable decision."""
+    effective_rows: float
+    """What these are worth as independent rows."""
+    sessions_needed: int | None
+    """More *held-out* sessions until a verdict can be expected; None where there is one, or where more of the same
+    would not lead to one."""
+    recordings_needed: int | None
+    """More sessions to record for that, given the share that is held out."""
+    difference: Estimate | None
+    """Share right, candidate minus incumbent, with the two-sided 95 % interval."""
+    margin: float
+    alpha: float
+    checks: tuple[Check, ...]
+
+
+def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = 0.05) -> Verdict:
+    """The verdict on one family.
+
+    Args:
+        evidence: one family's held-out rows.
+        margin: how much less often than the incumbent the candidate may be right, 0 < margin < 1.
+        alpha: one-sided level of each bound, for this family alone, 0 < alpha < 0.5.
+
+    Raises:
+        ValueError: columns of different lengths, no baseline, or a parameter out of range.
+    """
+    _check_input(evidence, margin, alpha)
+    rows = len(evidence.sessions)
+    decided = [i for i in range(rows) if evidence.candidate[i] is not None]
+    judged = [i for i in decided if evidence.verified[i]]
+    names = [evidence.sessions[i] for i in judged]
+    right = [bool(evidence.candidate[i]) for i in judged]
+    incumbent = [evidence.incumbent[i] for i in judged]
+    sessions = len(set(names))
+    lost_or_won = [float(a) - float(b) for a, b in zip(right, incumbent, strict=True)]
+    worth = effective_rows(lost_or_won, names) if judged else 0.0
+    floor = zero_loss_rows(margin, alpha)
+    verified = len(judged) / len(decided) if decided else 0.0
+    checks = [
+        Check("sessions", sessions >= MIN_SESSIONS, f"{sessions} of at least {MIN_SESSIONS}"),
+        Check("rows", worth >= floor, f"{len(judged)} worth {worth:.1f} of at least {floor} independent ones"),
+    ]
+    if decided:
+        checks.append(Check("verified", verified >= MIN_VERIFIED, f"{verified:.0%} of at least {MIN_VERIFIED:.0%}"))
+
+    def verdict(word: Word, reason: str, needed: int | None = None) -> Verdict:
+        return Verdict(
+            family=evidence.family,
+            verdict=word,
+            reason=reason,
+            sessions=sessions,
+            rows=len(judged),
+            effective_rows=worth,
+            sessions_needed=needed,
+            recordings_needed=None if needed is None else math.ceil(needed / evidence.test_share - 1e-9),
+            difference=paired_difference(right, incumbent, names) if judged else None,
+            margin=margin,
+            alpha=alpha,
+            checks=tuple(checks),
+        )
+
+    if not decides(evidence.family) or (rows and not decided):
+        return verdict(
+            "INSUFFICIENT",
+            f"Nothing in {evidence.family} rows says whether an answer is right, so no number of sessions would do.",
+        )
+    if decided and verified < MIN_VERIFIED:
+        return verdict("INSUFFICIENT", f"Not gateable yet: only {verified:.0%} of its rows are verified by an outcome.")
+    per_session = worth / sessions if sessions else 1.0
+    discordance = sum(map(abs, lost_or_won)) / len(judged) if judged else 0.0
+    planned = max(floor, zero_loss_rows(MAX_INVALID, alpha), rows_for_power(discordance, margin, alpha))
+    target = max(MIN_SESSIONS, math.ceil(planned / per_session - 1e-9))
+    if sessions < MIN_SESSIONS or worth < floor:
+        needed = target - sessions
+        return verdict("INSUFFICIENT", _too_little(sessions, len(judged), worth, needed, evidence.test_share), needed)
+
+    safe = _difference("safe", right, incumbent, names, -margin, alpha)
+    useful = min(
+        (
+            _difference("useful", right, [arm[i] for i in judged], names, 0.0, alpha, f" over {name}")
+            for name, arm in sorted(evidence.baselines.items())
+        ),
+        key=lambda claim: claim.low,
+    )
+    agents = _upper(evidence.agent_made_up, evidence.sessions, alpha) + MADE_UP_EXCESS
+    claims = (
+        safe,
+        _rate("invalid calls", evidence.invalid, evidence.sessions, MAX_INVALID, alpha),
+        _rate("loops", evidence.loops, evidence.sessions, MAX_LOOPS, alpha),
+        _rate("made-up details", evidence.made_up, evidence.sessions, agents, alpha),
+        useful,
+    )
+    checks += [claim.check for claim in claims]
+    for claim in claims[:-1]:
+        if claim.check.passed is False:
+            return verdict("REJECT", f"Worse than allowed: {claim.check.name} {claim.check.detail}.")
+    open_claims = [claim for claim in claims if not claim.check.passed]
+    if not open_claims:
+        return verdict("SHADOW", f"Fit to answer unseen: safe {safe.check.detail}; useful {useful.check.detail}.")
+    wanted = [claim.rows_wanted for claim in open_claims]
+    reason = "Undecided: " + "; ".join(f"{claim.check.name} {claim.check.detail}" for claim in open_claims)
+    if math.inf in wanted:
+        return verdict("INSUFFICIENT", f"{reason}; more sessions like these would not settle it.")
+    target = max(target, math.ceil(max(wanted) / per_session - 1e-9), sessions + 1)
+    needed = target - sessions
+    return verdict("INSUFFICIENT", f"{reason}; {_more(needed, evidence.test_share)}.", needed)
+
+
+def zero_loss_rows(rate: float, alpha: float) -> int:
+    """Independent rows without one loss that bound the rate of losses below `rate` at one-sided level alpha."""
+    return math.ceil(math.log(alpha) / math.log1p(-rate))
+
+
+def rows_for_power(variance: float, gap: float, alpha: float) -> float:
+    """Independent rows at which a one-sided test of level alpha finds a true gap with probability 0.8; infinite for
+    a gap that is not above 0. `variance` is that of one row's difference: the discordance, where none is expected."""
+    if gap <= 0:
+        return math.inf
+    return float(ndtri(1 - alpha) + ndtri(POWER)) ** 2 * variance / gap**2
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    check: Check
+    low: float
+    rows_wanted: float
+    """Independent rows at which the claim can be expected to be settled, going by what was seen."""
+
+
+def _difference(
+    name: str,
+    right: Sequence[bool],
+    other: Sequence[bool],
+    sessions: Sequence[str],
+    least: float,
+    alpha: float,
+    over: str = "",
+) -> _Claim:
+    """The claim that the mean of right - other lies above `least`."""
+    seen = paired_difference(right, other, sessions, confidence=1 - 2 * alpha)
+    passed = True if seen.low > least else False if seen.high < least else None
+    detail = f"at {_points(seen.estimate)}{over} ({_points(seen.low)} to {_points(seen.high)}, needs {_points(least)})"
+    expected = min(0.0, seen.estimate) if least < 0 else seen.estimate
+    discordance = sum(a != b for a, b in zip(right, other, strict=True)) / len(right)
+    wanted = rows_for_power(discordance - expected**2, expected - least, alpha)
+    return _Claim(Check(name, passed, detail), seen.low, wanted)
+
+
+def _rate(name: str, events: Sequence[bool], sessions: Sequence[str], most: float, alpha: float) -> _Claim:
+    """The claim that the rate of events is at most `most`."""
+    low, high = _interval(events, sessions, alpha)
+    passed = True if high <= most else False if low > most else None
+    share = sum(events) / len(events)
+    detail = f"in {share:.1%} of rows ({low:.1%} to {high:.1%}, may be {most:.1%})"
+    wanted = max(zero_loss_rows(min(most, 0.99), alpha), rows_for_power(share * (1 - share), most - share, alpha))
+    return _Claim(Check(name, passed, detail), low, wanted)
+
+
+def _interval(events: Sequence[bool], sessions: Sequence[str], alpha: float) -> tuple[float, float]:
+    worth = effective_rows([float(event) for event in events], sessions)
+    return clopper_pearson(sum(events) / len(events) * worth, worth, confidence=1 - 2 * alpha)
+
+
+def _upper(events: Sequence[bool], sessions: Sequence[str], alpha: float) -> float:
+    return _interval(events, sessions, alpha)[1]
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} points"
+
+
+def _too_little(sessions: int, rows: int, worth: float, needed: int, test_share: float) -> str:
+    seen = f"{rows} rows of {sessions} held-out sessions, worth {worth:.0f} independent ones" if rows else "no row yet"
+    return f"Too little to judge by: {seen}; {_more(needed, test_share)}."
+
+
+def _more(needed: int, test_share: float) -> str:
+    recordings = math.ceil(needed / test_share - 1e-9)
+    return (
+        f"about {needed} more held-out sessions ({recordings} more recorded) should settle it; "
+        f"plan for {PLAN_SESSIONS} held-out ones"
+    )
+
+
+def _check_input(evidence: FamilyEvidence, margin: float, alpha: float) -> None:
+    columns = {
+        "candidate": evidence.candidate,
+        "incumbent": evidence.incumbent,
+        "verified": evidence.verified,
+        "invalid": evidence.invalid,
+        "made_up": evidence.made_up,
+        "agent_made_up": evidence.agent_made_up,
+        "loops": evidence.loops,
+        **{f"baseline {name}": arm for name, arm in evidence.baselines.items()},
+    }
+    for name, column in columns.items():
+        if len(column) != len(evidence.sessions):
+            raise ValueError(
+                f"{evidence.family}: {name} has {len(column)} rows, sessions have {len(evidence.sessions)}"
+            )
+    if not evidence.baselines:
+        raise ValueError(f"{evidence.family}: no baseline to compare with; pass at least `majority`")
+    if not 0 < evidence.test_share <= 1:
+        raise ValueError(f"{evidence.family}: test_share is {evidence.test_share}; it must lie above 0, up to 1")
+    if not (0 < margin < 1 and 0 < alpha < 0.5):
+        raise ValueError(f"margin {margin}, alpha {alpha}; they must lie within 0 to 1 and 0 to 0.5")

@@ -1,0 +1,279 @@
+"""The gate lets through what is right, however it sounds; rejects what is not; and says nothing on thin evidence."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from locum.trust.gate import FamilyEvidence, Verdict, gate, rows_for_power, zero_loss_rows
+
+ROWS = 4
+
+
+def evidence(
+    candidate: Sequence[bool | None],
+    sessions: int,
+    *,
+    family: str = "tool_decision",
+    incumbent: Sequence[bool] | None = None,
+    baseline: Sequence[bool] | None = None,
+    verified: Sequence[bool] | None = None,
+    invalid: Sequence[bool] | None = None,
+    made_up: Sequence[bool] | None = None,
+    agent_made_up: Sequence[bool] | None = None,
+    loops: Sequence[bool] | None = None,
+    test_share: float = 0.25,
+) -> FamilyEvidence:
+    """Rows spread evenly over sessions; by default a flawless incumbent, a baseline right in every third row, and
+    nothing to veto."""
+    n = len(candidate)
+    no = (False,) * n
+    return FamilyEvidence(
+        family=family,
+        sessions=tuple(f"s{i * sessions // n}" for i in range(n)),
+        candidate=tuple(candidate),
+        incumbent=tuple(incumbent or (True,) * n),
+        baselines={"majority": tuple(baseline or (i % 3 == 0 for i in range(n)))},
+        verified=tuple(verified or (True,) * n),
+        invalid=tuple(invalid or no),
+        made_up=tuple(made_up or no),
+        agent_made_up=tuple(agent_made_up or no),
+        loops=tuple(loops or no),
+        test_share=test_share,
+    )
+
+
+def passed(verdict: Verdict) -> dict[str, bool | None]:
+    return {check.name: check.passed for check in verdict.checks}
+
+
+# --- acceptance
+
+
+@pytest.mark.parametrize("sessions", [3, 12, 25, 60])
+def test_a_parrot_that_decides_at_random_never_passes(sessions: int) -> None:
+    """Its style does not matter, since no style enters; its decisions are coin flips."""
+    coin = np.random.default_rng(3).random(sessions * ROWS) < 0.5
+    verdict = gate(evidence([bool(x) for x in coin], sessions))
+    assert verdict.verdict == ("INSUFFICIENT" if sessions < 12 else "REJECT")
+
+
+def test_an_ugly_oracle_passes() -> None:
+    """Always right, and in nothing like the agent's words."""
+    verdict = gate(evidence([True] * 240, 60))
+    assert verdict.verdict == "SHADOW"
+    assert all(passed(verdict).values())
+    assert verdict.sessions_needed is None
+    assert verdict.recordings_needed is None
+    assert verdict.difference is not None
+    assert verdict.difference.low > -0.1
+    assert (verdict.sessions, verdict.rows) == (60, 240)
+
+
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize(("rows", "sessions"), [(3, 3), (1, 1), (1500, 3), (500, 1), (44, 11), (12, 12)])
+def test_thin_evidence_is_insufficient_however_good_or_bad(rows: int, sessions: int, right: bool) -> None:
+    verdict = gate(evidence([right] * rows, sessions))
+    assert verdict.verdict == "INSUFFICIENT"
+    assert verdict.sessions_needed is not None
+    assert verdict.sessions_needed + sessions >= 12
+    assert verdict.recordings_needed == 4 * verdict.sessions_needed
+    assert str(verdict.sessions_needed) in verdict.reason
+
+
+def test_no_row_at_all() -> None:
+    verdict = gate(evidence([], 1))
+    assert verdict.verdict == "INSUFFICIENT"
+    assert verdict.difference is None
+    assert verdict.sessions_needed is not None
+
+
+columns = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from([True, False, None]), *[st.booleans()] * 7),
+    max_size=60,
+)
+
+
+@given(columns, st.integers(1, 40), st.sampled_from(["tool_decision", "reply", "code_review", "post"]))
+def test_three_sessions_prove_nothing(
+    rows: list[tuple[str, bool | None, bool, bool, bool, bool, bool, bool, bool]], times: int, family: str
+) -> None:
+    session, candidate, *rest = zip(*rows, strict=True) if rows else [()] * 9
+    incumbent, baseline, verified, invalid, made_up, agent, loops = (tuple(column) * times for column in rest)
+    verdict = gate(
+        FamilyEvidence(
+            family=family,
+            sessions=session * times,
+            candidate=candidate * times,
+            incumbent=incumbent,
+            baselines={"majority": baseline, "base": verified},
+            verified=verified,
+            invalid=invalid,
+            made_up=made_up,
+            agent_made_up=agent,
+            loops=loops,
+            test_share=0.2,
+        )
+    )
+    assert verdict.verdict == "INSUFFICIENT"
+    assert verdict.sessions_needed is None or verdict.sessions_needed >= 9
+
+
+# --- type-I error and power, by simulation
+
+SIMULATIONS = 500
+
+
+def drawn(rng: np.random.Generator, sessions: int, mean: float, discordance: float, spread: float) -> FamilyEvidence:
+    """Candidate and incumbent disagree in `discordance` of the rows; sessions differ by `spread` up or down."""
+    means = np.repeat(mean + rng.choice([-spread, spread], sessions), ROWS)
+    draw = rng.random(len(means))
+    win = draw < (discordance + means) / 2
+    loss = ~win & (draw < discordance)
+    return evidence((~loss).tolist(), sessions, incumbent=(~win).tolist(), baseline=(False,) * len(means))
+
+
+@pytest.mark.parametrize("sessions", [6, 12, 25])
+@pytest.mark.parametrize(("discordance", "spread"), [(0.1, 0.0), (0.3, 0.15)])
+def test_a_candidate_at_the_margin_passes_no_more_often_than_alpha(
+    discordance: float, spread: float, sessions: int
+) -> None:
+    """Neither as a whole nor on the claim of safety alone, with the floors and vetoes set aside."""
+    rng = np.random.default_rng(21)
+    verdicts = [gate(drawn(rng, sessions, -0.1, discordance, spread)) for _ in range(SIMULATIONS)]
+    passes = sum(verdict.verdict == "SHADOW" for verdict in verdicts)
+    safe = sum(passed(verdict).get("safe") is True for verdict in verdicts)
+    assert passes <= safe <= SIMULATIONS * 0.05 + 3 * math.sqrt(SIMULATIONS * 0.05 * 0.95)
+    if sessions < 12:
+        assert passes == safe == 0
+
+
+def test_an_equal_candidate_passes_mostly_at_fifty_sessions() -> None:
+    rng = np.random.default_rng(22)
+    passes = sum(gate(drawn(rng, 50, 0.0, 0.2, 0.0)).verdict == "SHADOW" for _ in range(100))
+    assert passes >= 70
+
+
+# --- each condition
+
+
+def test_a_candidate_that_beats_no_baseline_is_not_useful() -> None:
+    verdict = gate(evidence([True] * 240, 60, baseline=[True] * 240))
+    assert verdict.verdict == "INSUFFICIENT"
+    assert passed(verdict)["safe"]
+    assert not passed(verdict)["useful"]
+    assert verdict.sessions_needed is None
+    assert "would not settle" in verdict.reason
+
+
+def test_the_best_baseline_counts() -> None:
+    one = evidence([True] * 240, 60)
+    two = replace(one, baselines={**one.baselines, "base": (True,) * 240})
+    assert gate(one).verdict == "SHADOW"
+    assert gate(two).verdict == "INSUFFICIENT"
+    assert "over base" in gate(two).reason
+
+
+@pytest.mark.parametrize("column", ["invalid", "loops", "made_up"])
+def test_vetoes(column: str) -> None:
+    good = evidence([True] * 240, 60)
+    often = replace(good, **{column: tuple(i % 4 == 0 for i in range(240))})
+    verdict = gate(often)
+    assert verdict.verdict == "REJECT"
+    assert verdict.sessions_needed is None
+    sometimes = replace(good, **{column: tuple(i % 25 == 0 for i in range(240))})
+    verdict = gate(sometimes)
+    assert verdict.verdict == "INSUFFICIENT"
+    assert verdict.sessions_needed is None or verdict.sessions_needed > 0
+
+
+def test_made_up_details_count_beyond_the_agents_own() -> None:
+    some = [i % 4 == 0 for i in range(240)]
+    assert gate(evidence([True] * 240, 60, made_up=some, agent_made_up=some)).verdict == "SHADOW"
+
+
+def test_where_nothing_says_what_is_right() -> None:
+    for silent in (
+        evidence([True] * 240, 60, family="post"),
+        evidence([None] * 240, 60, family="reply"),
+        evidence([], 1, family="post"),
+    ):
+        verdict = gate(silent)
+        assert verdict.verdict == "INSUFFICIENT"
+        assert verdict.sessions_needed is None
+        assert "no number of sessions" in verdict.reason
+
+
+def test_recorded_is_not_verified() -> None:
+    verdict = gate(evidence([True] * 240, 60, verified=[i % 4 == 0 for i in range(240)]))
+    assert verdict.verdict == "INSUFFICIENT"
+    assert "only 25% of its rows are verified" in verdict.reason
+    assert verdict.sessions_needed is None
+    # Rows that are merely recorded take no part in the claims.
+    third = [i % 2 == 0 for i in range(480)]
+    verdict = gate(evidence(third, 60, verified=third, baseline=[False] * 480))
+    assert (verdict.verdict, verdict.rows) == ("SHADOW", 240)
+
+
+def test_rows_without_a_decision_take_no_part() -> None:
+    verdict = gate(evidence([True, None] * 240, 60, baseline=[False] * 480))
+    assert (verdict.verdict, verdict.rows) == ("SHADOW", 240)
+
+
+# --- sessions needed
+
+
+def test_sessions_needed_fall_as_sessions_come_in() -> None:
+    needed = [gate(evidence([True] * (ROWS * g), g)).sessions_needed for g in range(1, 12)]
+    counts = [n for n in needed if n is not None]
+    assert len(counts) == 11
+    assert counts == sorted(counts, reverse=True)
+    # 59 independent rows bound the vetoes; four rows of a session are worth 4 / 1.3.
+    assert needed[10] == math.ceil(59 / (4 / 1.3)) - 11
+
+
+def test_sessions_needed_rise_with_disagreement() -> None:
+    def needed(wrong: int) -> int:
+        count = gate(evidence([i % 40 >= wrong for i in range(40)], 10)).sessions_needed
+        assert count is not None
+        return count
+
+    assert needed(0) <= needed(4) <= needed(8) <= needed(12)
+    assert needed(8) > needed(0)
+
+
+def test_enough_sessions_for_the_plan_is_enough() -> None:
+    first = gate(evidence([True] * 20, 5))
+    assert first.sessions_needed is not None
+    later = 5 + first.sessions_needed
+    assert gate(evidence([True] * (4 * later), later)).verdict == "SHADOW"
+
+
+@pytest.mark.parametrize(("margin", "rows"), [(0.05, 59), (0.10, 29), (0.15, 19), (0.20, 14)])
+def test_floor_without_a_loss(margin: float, rows: int) -> None:
+    assert zero_loss_rows(margin, 0.05) == rows
+    assert (1 - margin) ** rows <= 0.05 < (1 - margin) ** (rows - 1)
+
+
+def test_rows_for_power() -> None:
+    assert rows_for_power(0.2, 0.1, 0.05) == pytest.approx(6.18 * 0.2 / 0.1**2, rel=1e-3)
+    assert rows_for_power(0.2, 0.0, 0.05) == math.inf
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"loops": (True,)}, {"baselines": {}}, {"baselines": {"majority": ()}}, {"test_share": 0.0}],
+)
+def test_unfit_evidence_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="tool_decision"):
+        gate(replace(evidence([True] * 4, 2), **change))
+
+
+def test_unfit_parameters_are_refused() -> None:
+    for margin, alpha in ((0.0, 0.05), (1.0, 0.05), (0.1, 0.5), (0.1, 0.0)):
+        with pytest.raises(ValueError, match="margin"):
+            gate(evidence([True] * 4, 2), margin=margin, alpha=alpha)
