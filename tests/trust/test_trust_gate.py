@@ -175,7 +175,7 @@ def test_the_best_baseline_counts() -> None:
     two = replace(one, baselines={**one.baselines, "base": (True,) * 240})
     assert gate(one).verdict == "SHADOW"
     assert gate(two).verdict == "INSUFFICIENT"
-    assert "over base" in gate(two).reason
+    assert "against base" in gate(two).reason
 
 
 @pytest.mark.parametrize("column", ["invalid", "loops", "made_up"])
