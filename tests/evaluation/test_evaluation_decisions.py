@@ -188,6 +188,7 @@ def test_same_call_is_reflexive_and_blind_to_key_order(
         ("Earlier I said LGTM.\nVerdict: request changes", "request_changes"),
         ("```\nlgtm()\n```\n> please approve\nRequesting changes.", "request_changes"),
         ("Interesting approach.", None),
+        ("Try to nest code blocks less; a blocking call here is fine.", None),
         ("LGTM, but I'm requesting changes to the docs.", None),
         ("The `approve` button is green.", None),
         ("", None),

@@ -120,6 +120,7 @@ def test_details_are_found(text: str, expected: list[tuple[str, str]]) -> None:
         "the 2nd and the 15th",
         "</div>",
         "_emphasis_ and *strength*",
+        r"first\nThen a\tTab",  # JSON's escapes
     ],
 )
 def test_ordinary_prose_has_no_details(text: str) -> None:

@@ -42,7 +42,8 @@ VERDICTS: Phrases = (
             r"changes (?:are )?(?:requested|required|needed)",
             r"needs (?:changes|work)",
             r"(?:must|needs? to|has to|have to|should) be (?:fixed|addressed|changed|resolved) before",
-            r"\bblock(?:ing|ers?|ed|s)?\b",
+            r"\bblocking(?: issues?| comments?|:)|\bblockers?\b|(?:\A|\n)\W*block(?:ed|ing)?\b",
+            r"\bblock(?:s|ed|ing)? (?:on )?(?:this |the )?(?:pr|pull request|merge|merging|release)\b",
             r"\bnack\b",
             r"hold off on (?:this|merging|the merge)",
         ),
@@ -163,9 +164,7 @@ def _labels(text: str, phrases: Phrases) -> set[str]:
     return labels
 
 
-def same_decision(
-    family: str, answer: Message, recorded: Message, tools: Sequence[dict[str, Any]] = ()
-) -> bool | None:
+def same_decision(family: str, answer: Message, recorded: Message, tools: Sequence[dict[str, Any]] = ()) -> bool | None:
     """Whether the answer decides what the agent's recorded response decided (for tools: the exact calls).
 
     None where the recorded response decides nothing recognisable; an answer that does not is wrong.
@@ -271,9 +270,7 @@ def keeps_schema(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> boo
 def _additional(validator: Any, allowed: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
     # Which properties are additional depends on regular expressions, where there are any.
     if "patternProperties" not in schema:
-        yield from jsonschema.Draft202012Validator.VALIDATORS["additionalProperties"](
-            validator, allowed, value, schema
-        )
+        yield from jsonschema.Draft202012Validator.VALIDATORS["additionalProperties"](validator, allowed, value, schema)
 
 
 _Validator: Any = jsonschema.validators.extend(

@@ -145,8 +145,8 @@ _PATTERNS: dict[DetailKind, str] = {
     "handle": r"(?<![\w.@/])@\w[\w-]*(?:/[\w.-]*\w)?",
     "identifier": (
         r"(?<![\w.])[A-Za-z_]\w+(?:\.[A-Za-z_]\w*)+"
-        r"|(?<!\w)_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*(?!\w)"
-        r"|(?<!\w)(?:[a-z]+|[A-Z][a-z]+)[A-Z][A-Za-z0-9]*(?!\w)"
+        r"|(?<![\w\\])_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*(?!\w)"
+        r"|(?<![\w\\])(?:[a-z]+|[A-Z][a-z]+)[A-Z][A-Za-z0-9]*(?!\w)"
         r"|(?<!\w)(?![0-9]+(?:st|nd|rd|th)(?!\w))(?=[0-9]*[A-Za-z])(?=(?:\w*[0-9]){2})[A-Za-z0-9]{4,}(?!\w)"
         r"|(?<!\w)[A-Z]{2,}-[0-9]+(?!\w)"
     ),
@@ -319,7 +319,5 @@ def _agrees(date: _Date, known: _Date) -> bool:
     if isinstance(date, str) or isinstance(known, str):
         return isinstance(date, str) and isinstance(known, str) and known.startswith(date)
     return any(
-        all(field is None or field == other for field, other in zip(a, b, strict=True))
-        for a in date
-        for b in known
+        all(field is None or field == other for field, other in zip(a, b, strict=True)) for a in date for b in known
     )
