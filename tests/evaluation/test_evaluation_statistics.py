@@ -173,11 +173,7 @@ def test_tango_solves_the_score_equation_of_the_restricted_likelihood() -> None:
     def score(delta: float) -> float:
         def negative(loss: float) -> float:
             agree = 1 - 2 * loss - delta
-            return -(
-                wins * math.log(loss + delta)
-                + losses * math.log(loss)
-                + (n - wins - losses) * math.log(agree)
-            )
+            return -(wins * math.log(loss + delta) + losses * math.log(loss) + (n - wins - losses) * math.log(agree))
 
         edge = 1e-9
         bounds = (max(0.0, -delta) + edge, (1 - delta) / 2 - edge)
@@ -225,9 +221,7 @@ def test_effective_rows() -> None:
     assert effective_rows([1] * 511, lopsided) < 11
 
 
-rows_of_sessions = st.lists(
-    st.tuples(st.sampled_from("abcdef"), st.booleans(), st.booleans()), min_size=1, max_size=40
-)
+rows_of_sessions = st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans(), st.booleans()), min_size=1, max_size=40)
 
 
 @given(rows_of_sessions)
