@@ -1,0 +1,122 @@
+"""What the user sees: progress and text, one JSON object on request, one line for an error."""
+
+import errno
+import sys
+import time
+import traceback
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from locum.errors import LocumError
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result and errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+_SHOW_AFTER = 1.0
+_LINE_EVERY = 15.0
+
+
+class Output:
+    """A verb's voice, used as `with Output(...) as out:`; leaves with the right exit code on any error.
+
+    Args:
+        json: collect for one JSON object on stdout; text goes to stderr.
+        quiet: no progress and no text.
+        debug: show tracebacks.
+    """
+
+    def __init__(self, *, json: bool, quiet: bool, debug: bool) -> None:
+        self.json, self.quiet, self.debug = json, quiet, debug
+        self._text = Console(stderr=json, highlight=False, soft_wrap=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._begun: dict[str, float] = {}
+        self._last_line = 0.0
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """Print a line for a person. Text is never read as markup: it may come out of a log."""
+        if not self.quiet:
+            self._text.print(text, style=style, markup=False)
+
+    def result(self, value: Any) -> None:
+        """Print the JSON object, where one was asked for."""
+        if self.json:
+            sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+            sys.stdout.flush()
+
+    def progress(self, work: str, done: int, total: int, note: str = "") -> None:
+        """A `locum.progress.Progress`: a bar on a terminal, now and then a line elsewhere."""
+        if self.quiet:
+            return
+        now = time.monotonic()
+        begun = self._begun.setdefault(work, now)
+        if not sys.stderr.isatty():
+            if now - max(begun, self._last_line) > _LINE_EVERY or (done >= total and now - begun > _SHOW_AFTER):
+                self._last_line = now
+                print(f"{work}: {done} of {total} {note}".rstrip(), file=sys.stderr, flush=True)
+        else:
+            self._bar(work, done, total, note)
+        if done >= total:
+            self._begun.pop(work, None)
+
+    def _bar(self, work: str, done: int, total: int, note: str) -> None:
+        if self._bars is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
+            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
+        if work not in self._tasks:
+            self._tasks[work] = self._bars.add_task(work, total=total, note=note)
+        self._bars.update(self._tasks[work], completed=done, total=total, note=note)
+        if done >= total:
+            self._bars.remove_task(self._tasks.pop(work))
+
+    def _stop_bars(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_bars()
+        if error is None or isinstance(error, typer.Exit | SystemExit):
+            return
+        if self.debug:
+            traceback.print_exception(error)
+        line = describe(error)
+        print(f"error: {line}", file=sys.stderr, flush=True)
+        raise typer.Exit(1) from None
+
+
+def describe(error: BaseException) -> str:
+    """One line for any error: what is wrong, the offending value, what to do."""
+    if isinstance(error, LocumError):
+        return " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing is lost: the same command goes on from here"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" at {error.filename}" if error.filename else ""
+        return f"the disk is full{where}; free some space and give the same command again: it goes on from here"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror or type(error).__name__}: {error.filename}"
+    if isinstance(error, MemoryError):
+        return "out of memory; choose a smaller base, or a smaller --context-chars"
+    text = " ".join(str(error).split())[:300]
+    return f"unexpected {type(error).__name__}: {text}; this is a defect: give the command again with --debug to see where"

@@ -1,0 +1,199 @@
+"""Agent, base and tuned on held-out rows, with the model files that are deployed.
+
+Reads `dataset/` and the two model files; writes `evaluation/` (nll.parquet, samples.jsonl, results.json) at once.
+Base and tuned go through the same quantization and the same engine, so that nothing but training differs.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from locum import files
+from locum.dataset.store import read_rows
+from locum.evaluation import summarise
+from locum.evaluation.answers import asked, inventory_of, read_answer
+from locum.evaluation.results import Answer, Results, Sample
+from locum.evaluation.sample import choose, describe
+from locum.evaluation.summarise import Losses
+from locum.progress import Progress, silent
+from locum.runtime.llamacpp import LlamaCpp
+from locum.runtime.protocol import Completion, Sampling
+from locum.runtime.scorer import Scorer
+from locum.training.chat_template import Encoded, Renderer, parse_response
+from locum.types import Row
+
+
+class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured."""
+
+    rows: int = 64
+    """Held-out rows that base and tuned answer; stratified by family and session."""
+    loss_rows: int = 256
+    """Held-out rows whose loss is computed, chosen the same way."""
+    max_new_tokens: int = 200
+    """Longest answer."""
+    seed: int = 0
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model file and the folder that holds its config."""
+
+    file: Path
+    folder: Path
+
+
+def evaluate(
+    run: Path,
+    name: str,
+    base_name: str,
+    base: Model,
+    tuned: Model,
+    renderer: Renderer,
+    options: EvaluateOptions | None = None,
+    progress: Progress = silent,
+) -> Results:
+    """Measure base and tuned against the agent on the run's held-out rows and write `RUN/evaluation`.
+
+    Args:
+        run: the run folder, with `dataset/`.
+        name: of the tuned model.
+        base_name: the base, as the user gave it.
+        base: the base as a model file of the same quantization.
+        tuned: the model file that is deployed.
+        renderer: the base's renderer.
+        options: caps.
+        progress: told about scoring and generating.
+
+    Raises:
+        DatasetError: the dataset is missing or damaged.
+        EngineError: a model file does not load.
+    """
+    options = options or EvaluateOptions()
+    train, test = read_rows(run / "dataset", "train"), read_rows(run / "dataset", "test")
+    scored = choose(test, options.loss_rows, options.seed)
+    asked_rows = choose(scored, options.rows, options.seed)
+    encoded = {row.id: renderer.encode(row) for row in scored}
+    seconds: dict[str, float] = {}
+    started = time.monotonic()
+    losses: dict[str, Losses] = {}
+    for arm, model in (("base", base), ("tuned", tuned)):
+        with Scorer(model.file, model.folder) as scorer:
+            losses[arm] = scorer.score([encoded[row.id] for row in scored], progress, f"score {arm}") if scored else []
+    seconds["score"] = time.monotonic() - started
+    started = time.monotonic()
+    written = {
+        arm: _generate(model.file, [encoded[row.id] for row in asked_rows], options, progress, f"answer as {arm}")
+        for arm, model in (("base", base), ("tuned", tuned))
+    }
+    seconds["generate"] = time.monotonic() - started
+    mean_loss = {
+        arm: {row.id: float(loss.mean()) for row, loss in zip(scored, losses[arm], strict=True)} for arm in losses
+    }
+    majority = summarise.majority_labels(train)
+    inventory = inventory_of([*train, *test])
+    samples = [
+        Sample(
+            row=row.id,
+            session=row.session,
+            lineage=row.lineage,
+            family=row.family,
+            asked=asked(row),
+            agent=read_answer(row, row.response.content, row.response.tool_calls, "stop", inventory),
+            base=_answer(row, written["base"][index], inventory, mean_loss["base"][row.id]),
+            tuned=_answer(row, written["tuned"][index], inventory, mean_loss["tuned"][row.id]),
+            majority=majority.get(row.family),
+            tools_known=bool(row.tools),
+            tier=row.tier,
+        )
+        for index, row in enumerate(asked_rows)
+    ]
+    results = Results(
+        name=name,
+        base=base_name,
+        model_file=tuned.file.name,
+        model_sha256=files.sha256_file(tuned.file),
+        engine=LlamaCpp.name,
+        scored=describe(scored, test, options.loss_rows),
+        generated=describe(asked_rows, test, options.rows),
+        max_new_tokens=options.max_new_tokens,
+        loss=summarise.loss_arms(scored, losses["base"], losses["tuned"]),
+        loss_by_family=summarise.by_family(scored, losses["base"], losses["tuned"]),
+        resemblance=summarise.resemblance(samples),
+        competence=summarise.competence(samples),
+        signatures=summarise.signatures(samples),
+        seconds=seconds,
+        notes=_notes(test, asked_rows),
+    )
+    _write(run / "evaluation", results, samples, scored, encoded, losses)
+    return results
+
+
+def _answer(row: Row, completion: Completion, inventory: frozenset[str], loss: float) -> Answer:
+    text, calls, _ = parse_response(completion.text)
+    return read_answer(row, text, calls, completion.finish, inventory, loss)
+
+
+def _generate(
+    model: Path, prompts: Sequence[Encoded], options: EvaluateOptions, progress: Progress, work: str
+) -> list[Completion]:
+    """Greedy answers, computed in the order of the prompts' tokens: neighbours share the longest beginnings."""
+    answers: list[Completion] = [Completion("", "stop")] * len(prompts)
+    if not prompts:
+        return answers
+    longest = max(prompt.response_start for prompt in prompts)
+    order = sorted(range(len(prompts)), key=lambda index: prompts[index].tokens[: prompts[index].response_start])
+    with LlamaCpp(model, context=longest + options.max_new_tokens + 8) as engine:
+        for done, index in enumerate(order):
+            progress(work, done, len(order))
+            prompt = prompts[index]
+            answers[index] = engine.complete(
+                prompt.tokens[: prompt.response_start], Sampling(max_tokens=options.max_new_tokens)
+            )
+        progress(work, len(order), len(order))
+    return answers
+
+
+def _notes(test: Sequence[Row], asked_rows: Sequence[Row]) -> tuple[str, ...]:
+    notes = []
+    if not test:
+        notes.append("Nothing was held out, so nothing could be measured: add sessions.")
+    if asked_rows and all(row.tier == "recorded" for row in asked_rows):
+        notes.append("No held-out response is verified by an outcome: right means here what the agent did.")
+    return tuple(notes)
+
+
+def _write(
+    folder: Path,
+    results: Results,
+    samples: Sequence[Sample],
+    rows: Sequence[Row],
+    encoded: dict[str, Encoded],
+    losses: dict[str, Losses],
+) -> None:
+    import polars as pl
+
+    # Types are stated, so that an evaluation without rows writes the same table.
+    schema = dict.fromkeys(("row", "session", "lineage", "family", "arm"), pl.String) | {
+        "position": pl.Int32,
+        "token": pl.Int32,
+        "nll": pl.Float32,
+    }
+    table: dict[str, list[object]] = {column: [] for column in schema}
+    for arm, values in losses.items():
+        for row, loss in zip(rows, values, strict=True):
+            response = encoded[row.id].tokens[encoded[row.id].response_start :]
+            count = len(response)
+            for column, value in (("row", row.id), ("session", row.session), ("lineage", row.lineage)):
+                table[column] += [value] * count
+            table["family"] += [row.family] * count
+            table["arm"] += [arm] * count
+            table["position"] += list(range(count))
+            table["token"] += response
+            table["nll"] += loss.tolist()
+    with files.atomic_path(folder) as partial:
+        partial.mkdir()
+        pl.DataFrame(table, schema=schema).write_parquet(partial / "nll.parquet")
+        files.write_jsonl(partial / "samples.jsonl", samples)
+        files.write_json(partial / "results.json", results)

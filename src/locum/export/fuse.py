@@ -1,0 +1,65 @@
+"""Adding an adapter into its base, in full precision, as a Hugging Face model folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+from locum import files
+from locum.errors import ExportError
+from locum.training.base import Base
+from locum.training.chat_template import Renderer
+
+
+def fuse(base: Base, adapter: Path, out: Path, renderer: Renderer) -> None:
+    """Write `base` with `adapter` added to its weights into the folder `out` (`RUN/fused`).
+
+    The sum is computed in float32 and stored in float32: a bfloat16 fused model would round away the smaller half of
+    a low-rank update before quantization has even begun.
+
+    Args:
+        base: the unquantized base.
+        adapter: a folder in PEFT's format.
+        out: replaced if it exists.
+        renderer: its chat template is stored with the model, so that whoever serves the folder renders as in training.
+
+    Raises:
+        ExportError: the adapter names a weight that the base does not have, or uses something beyond plain LoRA.
+    """
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    if config.get("use_dora") or config.get("use_rslora") or config.get("modules_to_save"):
+        raise ExportError(
+            f"the adapter {str(adapter)!r} is no plain LoRA (DoRA, rsLoRA or saved modules); train it with locum"
+        )
+    scale = config["lora_alpha"] / config["r"]
+    update = load_file(adapter / "adapter_model.safetensors")
+    pending = {name.removesuffix(".lora_A.weight") for name in update if name.endswith(".lora_A.weight")}
+    fused: dict[str, torch.Tensor] = {}
+    for shard in sorted(base.folder.glob("*.safetensors")):
+        with safe_open(shard, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 - safe_open is no mapping
+                value = weights.get_tensor(name).float()
+                key = f"base_model.model.{name.removesuffix('.weight')}"
+                if key in pending:
+                    a, b = update[f"{key}.lora_A.weight"].float(), update[f"{key}.lora_B.weight"].float()
+                    value = value + scale * (b @ a)
+                    pending.remove(key)
+                fused[name] = value.contiguous()
+    if pending:
+        raise ExportError(
+            f"the adapter changes {min(pending)!r}, which the base {base.name!r} does not have; "
+            "export with the base that it was trained on"
+        )
+    with files.atomic_path(out) as partial:
+        partial.mkdir()
+        save_file(fused, partial / "model.safetensors", metadata={"format": "pt"})
+        settings = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
+        settings["dtype"] = "float32"
+        settings.pop("torch_dtype", None)
+        (partial / "config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        if (base.folder / "generation_config.json").is_file():
+            shutil.copy(base.folder / "generation_config.json", partial)
+        renderer.tokenizer.save_pretrained(partial)

@@ -1,0 +1,208 @@
+"""The parity certificate: the engine that serves renders, tokenizes and predicts as training did.
+
+Conversations of many shapes (with and without system text, tools, tool results, several turns, odd characters) and
+the dataset's own held-out prompts go through both sides. The first difference fails the export and is shown.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from locum.errors import ExportError
+from locum.training.chat_template import Renderer
+from locum.types import Message, Row, ToolCall
+
+
+class ServingEngine(Protocol):
+    """The side that serves: what the certificate asks of it."""
+
+    name: str
+
+    def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+        """The prompt text of a conversation."""
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of rendered text."""
+        ...
+
+    def next_tokens(self, prompt: Sequence[int], count: int) -> Sequence["NextToken"]:
+        """The likeliest next tokens."""
+        ...
+
+
+class NextToken(Protocol):
+    """A candidate next token."""
+
+    @property
+    def token(self) -> int:
+        """Its id."""
+        ...
+
+    @property
+    def logprob(self) -> float:
+        """Its natural log-probability."""
+        ...
+
+
+class Predictor(Protocol):
+    """The training side's view of the same weights."""
+
+    def next_log_probabilities(self, prompt: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Log-probabilities of the whole vocabulary after a prompt."""
+        ...
+
+
+class LogprobAgreement(msgspec.Struct, frozen=True):
+    """How far the engine's next-token log-probabilities are from the model file's own weights in torch, in nats."""
+
+    prompts: int
+    tokens: int
+    mean_abs_difference: float
+    max_abs_difference: float
+    bound: float
+    """The export fails when the mean difference exceeds this."""
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """`model/parity.json`."""
+
+    engine: str
+    checked: int
+    identical: int
+    conversations: tuple[str, ...]
+    """What was checked, by name."""
+    logprobs: LogprobAgreement | None = None
+
+
+MEAN_BOUND = 0.15
+"""Nats. Two honest implementations differ by bfloat16 against llama.cpp's 8-bit activations; a wrong scale, a permuted
+head or a shifted position differs by whole nats."""
+
+
+def conversations(rows: Sequence[Row], limit: int) -> list[tuple[str, tuple[Message, ...], tuple[dict[str, Any], ...]]]:
+    """What the certificate is made on: (name, messages, tools) of made-up shapes and of up to `limit` rows' prompts."""
+    ask = Message(role="user", content="Which order is late?")
+    call = Message(
+        role="assistant",
+        tool_calls=(
+            ToolCall(id="call_1", name="lookup", arguments={"id": "W-17", "n": 2, "ok": True, "note": 'é "<&>"'}),
+        ),
+    )
+    result = Message(role="tool", content='{"late": true, "days": 1.50}', tool_call_id="call_1", tool_name="lookup")
+    answer = Message(role="assistant", content="W-17 is.\nTwo days.")
+    system = Message(role="system", content="You look after orders.\nBe brief.")
+    odd = Message(role="user", content="  naïve 🦉 \t12345  'quoted' \\n {{x}} <b> 中文\r\n\n\nend ")
+    tool = {
+        "type": "function",
+        "function": {
+            "name": "lookup",
+            "description": "Find an order — by its id.",
+            "parameters": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
+        },
+    }
+    shapes: list[tuple[str, tuple[Message, ...], tuple[dict[str, Any], ...]]] = [
+        ("one question", (ask,), ()),
+        ("system text", (system, ask), ()),
+        ("several turns", (ask, answer, odd), ()),
+        ("odd characters", (odd,), ()),
+        ("tools", (ask,), (tool,)),
+        ("tools and system text", (system, ask), (tool,)),
+        ("a tool call and its result", (ask, call, result), ()),
+        ("a tool call and its result, with tools", (system, ask, call, result, answer, odd), (tool,)),
+    ]
+    step = max(1, len(rows) // limit) if limit else 1
+    chosen = rows[::step][:limit]
+    return shapes + [(f"held-out row {row.id[:12]}", row.prompt, row.tools) for row in chosen if row.prompt]
+
+
+def certify(
+    renderer: Renderer,
+    engine: ServingEngine,
+    rows: Sequence[Row],
+    predictor: Predictor | None = None,
+    *,
+    limit: int = 24,
+    logprob_prompts: int = 8,
+) -> Parity:
+    """Hold the training renderer against the engine that will serve.
+
+    Args:
+        renderer: the training side's text and tokens.
+        engine: the serving side, with the exported file loaded.
+        rows: held-out rows whose prompts are checked beside the made-up shapes.
+        predictor: the model file's own weights in torch; None leaves the log-probabilities unchecked.
+        limit: how many rows' prompts are checked.
+        logprob_prompts: after how many of the prompts the next token's probabilities are compared.
+
+    Raises:
+        ExportError: text or tokens differ (with the first difference in context), or the log-probabilities differ by
+            more than `MEAN_BOUND` on average.
+    """
+    checked = conversations(rows, limit)
+    prompts: list[list[int]] = []
+    for name, messages, tools in checked:
+        ours, theirs = renderer.prompt_text(messages, tools), engine.render(messages, tools)
+        if ours != theirs:
+            raise ExportError(
+                f"{engine.name} renders {name!r} differently from training: {first_difference(ours, theirs)}"
+            )
+        tokens, served = renderer.tokens(ours), engine.tokenize(ours)
+        if tokens != served:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(tokens, served, strict=False)) if a != b),
+                min(len(tokens), len(served)),
+            )
+            shown = renderer.tokenizer.decode(tokens[max(0, at - 4) : at + 4])
+            raise ExportError(
+                f"{engine.name} tokenizes {name!r} differently from training, first at token {at}, near {shown!r}: "
+                f"trained on {tokens[at : at + 4]}, served as {served[at : at + 4]}"
+            )
+        prompts.append(tokens)
+    agreement = None
+    if predictor is not None:
+        short = sorted((prompt for prompt in prompts), key=len)[:logprob_prompts]
+        agreement = compare_log_probabilities(engine, predictor, short)
+        if agreement.mean_abs_difference > MEAN_BOUND:
+            raise ExportError(
+                f"{engine.name}'s next-token log-probabilities are {agreement.mean_abs_difference:.3f} nats off the model "
+                f"file's own weights on average (at most {MEAN_BOUND} is allowed): the file does not mean what it should"
+            )
+    return Parity(
+        engine=engine.name,
+        checked=len(checked),
+        identical=len(checked),
+        conversations=tuple(name for name, _, _ in checked),
+        logprobs=agreement,
+    )
+
+
+_TOP = 5
+
+
+def compare_log_probabilities(
+    engine: ServingEngine, predictor: Predictor, prompts: Sequence[Sequence[int]]
+) -> LogprobAgreement:
+    """Compare the engine's likeliest next tokens with the same tokens' log-probabilities in torch."""
+    differences: list[float] = []
+    for prompt in prompts:
+        expected = predictor.next_log_probabilities(prompt)
+        differences += [abs(c.logprob - float(expected[c.token])) for c in engine.next_tokens(prompt, _TOP)]
+    values = np.array(differences)
+    return LogprobAgreement(
+        prompts=len(prompts),
+        tokens=len(values),
+        mean_abs_difference=float(values.mean()),
+        max_abs_difference=float(values.max()),
+        bound=MEAN_BOUND,
+    )
+
+
+def first_difference(ours: str, theirs: str) -> str:
+    """Where two texts part, with a little of what stands before and after."""
+    at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    before = ours[max(0, at - 30) : at]
+    return f"after {before!r} training has {ours[at : at + 30]!r}, the engine has {theirs[at : at + 30]!r}"

@@ -1,0 +1,167 @@
+"""The embedded engine: llama.cpp inside this process, through `xllamacpp`.
+
+xllamacpp starts llama.cpp's own HTTP server on a free port of the loopback interface and this engine is its client,
+so what is certified here is what any program gets that asks the server.
+Server API: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from locum.errors import EngineError
+from locum.runtime.protocol import Candidate, Completion, Sampling
+from locum.types import Message
+
+
+def message_for_server(message: Message) -> dict[str, Any]:
+    """A message in the shape of OpenAI's API, where tool arguments are a JSON string."""
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    if message.tool_name is not None:
+        wire["name"] = message.tool_name
+    return wire
+
+
+class LlamaCpp:
+    """A model file served by llama.cpp in this process.
+
+    Args:
+        model: the `.gguf` file.
+        context: tokens that prompt and answer may take together.
+
+    Raises:
+        EngineError: the file does not load, or xllamacpp is not installed.
+    """
+
+    name = "llama.cpp"
+
+    def __init__(self, model: Path, context: int = 4096) -> None:
+        try:
+            import xllamacpp
+        except ImportError:
+            raise EngineError("the embedded engine needs the package xllamacpp: pip install 'locum[train]'") from None
+        if not model.is_file():
+            raise EngineError(f"there is no model file {str(model)!r}; export the run again")
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(model)
+        parameters.n_ctx = context
+        # One slot: every request finds the whole prompt before it in the cache and computes only what differs.
+        parameters.n_parallel = 1
+        parameters.cpuparams.n_threads = os.cpu_count() or 1
+        parameters.cpuparams_batch.n_threads = os.cpu_count() or 1
+        parameters.use_jinja = True
+        parameters.port = 0
+        parameters.verbosity = -1
+        parameters.warmup = False
+        try:
+            self._server: Any = xllamacpp.Server(parameters)
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"llama.cpp does not load {str(model)!r}: {error}; export the run again") from None
+        self._client = httpx.Client(
+            base_url=self._server.listening_address, timeout=httpx.Timeout(None), trust_env=False
+        )
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        answer = self._client.post(path, json=body)
+        if answer.status_code != 200:
+            raise EngineError(f"llama.cpp answered {answer.status_code} to {path}: {_reason(answer)}")
+        return answer.json()
+
+    def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+        """See `Engine.render`; the server's own Jinja engine does it (`/apply-template`)."""
+        body: dict[str, Any] = {"messages": [message_for_server(message) for message in messages]}
+        if tools:
+            body["tools"] = list(tools)
+        return str(self._post("/apply-template", body)["prompt"])
+
+    def tokenize(self, text: str) -> list[int]:
+        """See `Engine.tokenize`."""
+        tokens: list[int] = self._post("/tokenize", {"content": text, "add_special": False})["tokens"]
+        return tokens
+
+    def complete(self, prompt: Sequence[int], sampling: Sampling) -> Completion:
+        """See `Engine.complete`."""
+        answer = self._post(
+            "/completion",
+            {
+                "prompt": list(prompt),
+                "n_predict": sampling.max_tokens,
+                "temperature": sampling.temperature,
+                "seed": sampling.seed,
+                "repeat_penalty": 1.0,
+                "cache_prompt": True,
+            },
+        )
+        return Completion(
+            text=str(answer["content"]),
+            finish="length" if answer.get("stop_type") == "limit" else "stop",
+            prompt_tokens=len(prompt),
+            cached_tokens=int(answer.get("timings", {}).get("cache_n", 0)),
+        )
+
+    def next_tokens(self, prompt: Sequence[int], count: int) -> list[Candidate]:
+        """See `Engine.next_tokens`."""
+        body = {
+            "prompt": list(prompt),
+            "n_predict": 1,
+            "n_probs": count,
+            "temperature": 0.0,
+            "cache_prompt": True,
+        }
+        answer = self._post("/completion", body)
+        likeliest = answer["completion_probabilities"][0]["top_logprobs"]
+        return [Candidate(token=int(entry["id"]), logprob=float(entry["logprob"])) for entry in likeliest]
+
+    def chat(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
+    ) -> Iterator[str]:
+        """See `Engine.chat`."""
+        prompt = self.tokenize(self.render(messages, tools))
+        body = {
+            "prompt": prompt,
+            "n_predict": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "seed": sampling.seed,
+            "cache_prompt": True,
+            "stream": True,
+        }
+        with self._client.stream("POST", "/completion", json=body) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                raise EngineError(f"llama.cpp answered {answer.status_code}: {_reason(answer)}")
+            for line in answer.iter_lines():
+                if line.startswith("data: ") and line != "data: [DONE]":
+                    yield str(json.loads(line.removeprefix("data: ")).get("content", ""))
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._client.close()
+        self._server = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]

@@ -1,0 +1,182 @@
+"""One renderer for training and serving: messages to text, text to tokens, tokens to a loss mask.
+
+The prompt that training conditions on is the text that an engine renders for the same messages; the parity
+certificate (`locum.export.parity`) holds the two together. A base whose own chat template knows no tools gets
+`templates/chatml_tools.jinja`, which equals the base's own template on conversations without tools; the exported
+model file carries whichever template was used here.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from locum.errors import BaseError, TrainingError
+from locum.types import Message, Row, ToolCall
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A row as tokens. The loss covers `tokens[response_start:]` and nothing else."""
+
+    tokens: list[int]
+    response_start: int
+
+
+class Renderer:
+    """The chat template and tokenizer of one base.
+
+    Args:
+        folder: a Hugging Face model folder with a tokenizer and a chat template.
+
+    Raises:
+        BaseError: the folder has no chat template.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        own = self.tokenizer.chat_template
+        if not own:
+            raise BaseError(f"the base in {str(folder)!r} has no chat template; choose an instruct model")
+        self.template: str = own if _knows_tools(own) else self._with_tools(own)
+        self.tokenizer.chat_template = self.template
+        self.end: int = self._end_of_turn()
+
+    def _with_tools(self, own: str) -> str:
+        """The base's ChatML template with tool blocks added; the template itself where it is not ChatML."""
+        if "<|im_start|>" not in own:
+            return own
+        probe = str(self.tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False))
+        opening, _, _ = probe.partition("<|im_start|>user\n")
+        default = opening.removeprefix("<|im_start|>system\n").removesuffix("<|im_end|>\n")
+        template = resources.files("locum.training").joinpath("templates/chatml_tools.jinja").read_text("utf-8")
+        # As a Jinja string literal: quotes and backslashes escaped, line breaks kept as escapes.
+        literal = json.dumps(default, ensure_ascii=False)[1:-1].replace("'", "\\'").replace('\\"', '"')
+        return template.rstrip("\n").replace("@@DEFAULT_SYSTEM@@", literal)
+
+    def _end_of_turn(self) -> int:
+        """The token that ends the agent's turn: the first token the template writes after an answer."""
+        answer = (Message(role="user", content="?"), Message(role="assistant", content="."))
+        tail = self.text(answer)[len(self.prompt_text(answer[:1])) + 1 :]
+        ends: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
+        if not ends or ends[0] not in self.tokenizer.all_special_ids:
+            raise BaseError(f"the base's chat template ends an answer with {tail!r}, which is no special token")
+        return ends[0]
+
+    def prompt_text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+        """The text that the model answers: all messages and the opening of the agent's turn."""
+        return self._render(messages, tools, opening=True)
+
+    def text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
+        """The text of a conversation, without an opening for a further turn."""
+        return self._render(messages, tools, opening=False)
+
+    def _render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], opening: bool) -> str:
+        import jinja2
+
+        wire = [message_to_wire(message) for message in messages]
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                wire, tools=list(tools) or None, tokenize=False, add_generation_prompt=opening
+            )
+        except (jinja2.TemplateError, TypeError) as error:
+            roles = ", ".join(message.role for message in messages)
+            raise TrainingError(
+                f"the base's chat template cannot render a row with the roles {roles} ({error})"
+            ) from None
+        return str(rendered)
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of rendered text; special tokens written out in it count as such, none are added."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def encode(self, row: Row) -> Encoded:
+        """Tokens of a row and where its response begins.
+
+        Prompt and response are tokenized apart, since the engine too sees the prompt alone before it answers. The
+        response ends with the token that ends the agent's turn, which the model must learn to write.
+
+        Raises:
+            TrainingError: the template writes the response differently from how it opens it, or writes nothing.
+        """
+        prompt = self.prompt_text(row.prompt, row.tools)
+        whole = self.text(row.messages, row.tools)
+        if not whole.startswith(prompt):
+            raise TrainingError(
+                f"row {row.id[:12]}: the base's chat template renders the prompt differently once it is answered; "
+                "choose a base whose template only appends"
+            )
+        response = self.tokens(whole[len(prompt) :])
+        if self.end not in response:
+            raise TrainingError(
+                f"row {row.id[:12]}: the base's chat template does not end the response; choose another base"
+            )
+        last = len(response) - response[::-1].index(self.end)
+        if last == 1:
+            raise TrainingError(
+                f"row {row.id[:12]}: the response is empty once rendered; nothing can be learned from it"
+            )
+        before = self.tokens(prompt)
+        return Encoded(tokens=before + response[:last], response_start=len(before))
+
+
+def _knows_tools(template: str) -> bool:
+    return "tools" in template and "tool_calls" in template
+
+
+def message_to_wire(message: Message) -> dict[str, Any]:
+    """A message in the shape that chat templates and OpenAI's API take; tool arguments stay an object."""
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    if message.tool_name is not None:
+        wire["name"] = message.tool_name
+    return wire
+
+
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+
+
+def parse_response(text: str) -> tuple[str, tuple[ToolCall, ...], int]:
+    """Split generated text into what was said and which tools were called (Hermes style, `<tool_call>{json}`).
+
+    Returns:
+        The text outside of calls, the calls in order, and how many calls could not be parsed (those stay in the text).
+    """
+    said: list[str] = []
+    calls: list[ToolCall] = []
+    broken = 0
+    rest = text
+    while (start := rest.find(_OPEN)) >= 0:
+        said.append(rest[:start])
+        body, closed, after = rest[start + len(_OPEN) :].partition(_CLOSE)
+        call = _parse_call(body, f"call_{len(calls)}")
+        if call is None:
+            broken += 1
+            said.append(rest[start : start + len(_OPEN)] + body + closed)
+        else:
+            calls.append(call)
+        rest = after
+    said.append(rest)
+    return "".join(said).strip(), tuple(calls), broken
+
+
+def _parse_call(body: str, call_id: str) -> ToolCall | None:
+    try:
+        call = msgspec.json.decode(body.strip())
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        return None
+    arguments = call.get("arguments", {})
+    return ToolCall(id=call_id, name=call["name"], arguments=arguments) if isinstance(arguments, dict) else None

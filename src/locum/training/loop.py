@@ -1,0 +1,326 @@
+"""The training loop: rows and a base in, an adapter and its curve out.
+
+Reads nothing but its arguments; writes `adapter/` and `metrics.jsonl` into the run folder, and keeps what it needs
+to go on after a kill in `.training/` until then. The order of the data depends on the seed alone, so a resumed run
+takes the same steps as one that was never stopped.
+"""
+
+import math
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from locum import files
+from locum.errors import TrainingError
+from locum.progress import Progress, silent
+from locum.training import attention
+from locum.training.base import Base
+from locum.training.chat_template import Encoded, Renderer
+from locum.training.device import Device, best_device
+from locum.training.lora import LoraShape, adapter_state, add_lora, load_adapter_state, save_adapter
+from locum.training.loss import target_losses
+from locum.training.packing import TokenSequence, chain, pack
+from locum.types import Row
+
+
+class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training run can be told; docs/decisions/ records where the defaults come from."""
+
+    shape: LoraShape = LoraShape()
+    learning_rate: float = 1e-3
+    """Peak of the schedule: linear warm-up over the first twentieth, cosine down to a tenth."""
+    epochs: int = 4
+    max_steps: int | None = None
+    """Stop after this many steps, however many passes that is; the schedule is fitted to it."""
+    pack_tokens: int = 1024
+    """Tokens a step; one step is one pack."""
+    patience: int = 3
+    """Stop when held-out loss has not improved for this many looks at it."""
+    seed: int = 0
+    skip_bad: bool = False
+    """Leave out rows that must not be trained on, and count them, instead of stopping at the first."""
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One line of `metrics.jsonl`; losses in nats per response token."""
+
+    step: int
+    seconds: float
+    tokens: int
+    """All tokens computed so far, prompts included."""
+    train_loss: float | None
+    valid_loss: float | None
+
+
+class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a training run."""
+
+    steps: int
+    best_step: int
+    """The step whose adapter was kept: the best held-out loss, or the last step where nothing is held out."""
+    seconds: float
+    tokens_per_second: float
+    train_first: float
+    train_last: float
+    valid_first: float | None
+    valid_best: float | None
+    rows: int
+    skipped: tuple[str, ...]
+    device: str
+    dtype: str
+
+
+def train(
+    train_rows: Sequence[Row],
+    valid_rows: Sequence[Row],
+    base: Base,
+    run: Path,
+    options: TrainOptions | None = None,
+    progress: Progress = silent,
+) -> TrainResult:
+    """Train an adapter for `base` and write it into `run`.
+
+    Raises:
+        TrainingError: no row to train on, a row that must not be trained on (`skip_bad` leaves it out), or a loss
+            that is no longer a number.
+    """
+    options = options or TrainOptions()
+    return _Training(train_rows, valid_rows, base, run, options, progress).run()
+
+
+class _State(msgspec.Struct):
+    """How far a run is; together with adapter and optimiser this is all that a resumed run needs."""
+
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    looks_since_best: int = 0
+    metrics: list[Metric] = []
+
+
+class _Training:
+    def __init__(
+        self,
+        train_rows: Sequence[Row],
+        valid_rows: Sequence[Row],
+        base: Base,
+        run: Path,
+        options: TrainOptions,
+        progress: Progress,
+    ) -> None:
+        if not train_rows:
+            raise TrainingError("there is no row to train on: the dataset's train split is empty; add sessions")
+        self.options, self.base, self.out, self.progress = options, base, run, progress
+        self.work = run / ".training"
+        self.renderer = Renderer(base.folder)
+        self.skipped: list[str] = []
+        limit = _context_length(base.folder)
+        self.sequences = chain(self._encode(train_rows, limit))
+        self.valid = chain(self._encode(valid_rows, limit))
+        self.fingerprint = files.digest(
+            [[row.id for row in train_rows], [row.id for row in valid_rows], str(base.folder), options]
+        )
+        self.rows = len(train_rows) - len(self.skipped)
+        self.plan = self._plan()
+
+    def _encode(self, rows: Sequence[Row], limit: int) -> list[Encoded]:
+        encoded: list[Encoded] = []
+        for row in rows:
+            try:
+                tokens = self.renderer.encode(row)
+                if len(tokens.tokens) > limit:
+                    raise TrainingError(
+                        f"row {row.id[:12]} (session {row.session}, turn {row.turn}) has {len(tokens.tokens)} tokens, "
+                        f"more than the {limit} that the base can see; make the dataset with a smaller context"
+                    )
+            except TrainingError as error:
+                if not self.options.skip_bad:
+                    raise TrainingError(f"{error}, or leave such rows out with --skip-bad") from None
+                self.skipped.append(str(error))
+                continue
+            encoded.append(tokens)
+        if rows and not encoded:
+            raise TrainingError(f"every row was left out; the first because: {self.skipped[0]}")
+        return encoded
+
+    def _plan(self) -> list[list[TokenSequence]]:
+        """Every step's pack, in order: each pass shuffles the sequences by the seed and packs them anew."""
+        steps: list[list[TokenSequence]] = []
+        wanted = self.options.max_steps
+        epoch = 0
+        while (len(steps) < wanted) if wanted else (epoch < self.options.epochs):
+            order = list(self.sequences)
+            random.Random(f"{self.options.seed}/{epoch}").shuffle(order)
+            steps.extend(pack(order, self.options.pack_tokens))
+            epoch += 1
+        return steps[:wanted] if wanted else steps
+
+    def run(self) -> TrainResult:
+        device = best_device()
+        torch.manual_seed(self.options.seed)
+        self.model = load_model(self.base.folder, device)
+        self.layers = add_lora(self.model, self.options.shape, self.options.seed)
+        parameters = [p for layer in self.layers.values() for p in (layer.lora_a, layer.lora_b)]
+        optimizer = torch.optim.AdamW(parameters, lr=self.options.learning_rate, weight_decay=0.0, foreach=True)
+        state, self.best = self._resume(optimizer)
+        looks = _look_steps(self.plan, self.valid)
+        started = time.monotonic() - state.seconds
+        saved = time.monotonic()
+        if state.step == 0 and self.valid and not state.metrics:
+            self._look(state, None, started)
+        while state.step < len(self.plan) and state.looks_since_best < self.options.patience:
+            loss = self._step(self.plan[state.step], state.step, optimizer, parameters)
+            state.step += 1
+            state.tokens += sum(len(sequence.tokens) for sequence in self.plan[state.step - 1])
+            if self.valid and state.step in looks:
+                self._look(state, loss, started)
+            else:
+                state.metrics.append(Metric(state.step, time.monotonic() - started, state.tokens, loss, None))
+            state.seconds = time.monotonic() - started
+            self._show(state)
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                self._save(state, optimizer)
+                saved = time.monotonic()
+        if not self.valid:
+            state.best_step, self.best = state.step, adapter_state(self.layers)
+        self.progress("train", len(self.plan), len(self.plan))
+        return self._finish(state, device)
+
+    def _step(
+        self,
+        batch: list[TokenSequence],
+        step: int,
+        optimizer: torch.optim.Optimizer,
+        parameters: list[torch.nn.Parameter],
+    ) -> float:
+        for group in optimizer.param_groups:
+            group["lr"] = self.options.learning_rate * _schedule(step, len(self.plan))
+        loss = target_losses(self.model, batch).mean()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss became {value} at step {step + 1}; nothing was saved over the last good adapter; "
+                "try a lower --learning-rate"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        return value
+
+    def _look(self, state: _State, train_loss: float | None, started: float) -> None:
+        """Compute the held-out loss, note it, and keep the adapter where it is the best so far."""
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for batch in pack(self.valid, _LOOK_TOKENS):
+                losses = target_losses(self.model, batch)
+                total, count = total + float(losses.sum()), count + len(losses)
+        loss = total / count
+        state.metrics.append(Metric(state.step, time.monotonic() - started, state.tokens, train_loss, loss))
+        if loss < state.best_loss:
+            state.best_loss, state.best_step, state.looks_since_best = loss, state.step, 0
+            self.best = adapter_state(self.layers)
+        else:
+            state.looks_since_best += 1
+
+    def _show(self, state: _State) -> None:
+        metric = state.metrics[-1]
+        note = f"loss {metric.train_loss:.3f}"
+        if state.best_loss < math.inf:
+            latest = next(m.valid_loss for m in reversed(state.metrics) if m.valid_loss is not None)
+            note += f", held-out {latest:.3f}"
+        note += f", {state.tokens / max(state.seconds, 1e-9):.0f} tokens/s"
+        self.progress("train", state.step, len(self.plan), note)
+
+    def _save(self, state: _State, optimizer: torch.optim.Optimizer) -> None:
+        with files.atomic_path(self.work / "state.pt") as partial:
+            torch.save(
+                {
+                    "fingerprint": self.fingerprint,
+                    "state": msgspec.json.encode(state).decode(),
+                    "adapter": adapter_state(self.layers),
+                    "best": self.best,
+                    "optimizer": optimizer.state_dict(),
+                },
+                partial,
+            )
+
+    def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[_State, dict[str, torch.Tensor]]:
+        saved = self.work / "state.pt"
+        if saved.is_file():
+            kept: dict[str, Any] = torch.load(saved, weights_only=True)
+            if kept["fingerprint"] == self.fingerprint:
+                load_adapter_state(self.layers, kept["adapter"])
+                optimizer.load_state_dict(kept["optimizer"])
+                return msgspec.json.decode(kept["state"], type=_State), kept["best"]
+        return _State(), adapter_state(self.layers)
+
+    def _finish(self, state: _State, device: Device) -> TrainResult:
+        with files.atomic_path(self.out / "adapter") as partial:
+            partial.mkdir()
+            save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
+        files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
+        files.remove(self.work)
+        trained = [metric.train_loss for metric in state.metrics if metric.train_loss is not None]
+        held_out = [metric.valid_loss for metric in state.metrics if metric.valid_loss is not None]
+        tail = trained[-max(1, min(5, len(trained) // 2)) :]
+        return TrainResult(
+            steps=state.step,
+            best_step=state.best_step,
+            seconds=state.seconds,
+            tokens_per_second=state.tokens / max(state.seconds, 1e-9),
+            train_first=trained[0],
+            train_last=sum(tail) / len(tail),
+            valid_first=held_out[0] if held_out else None,
+            valid_best=min(held_out) if held_out else None,
+            rows=self.rows,
+            skipped=tuple(self.skipped),
+            device=device.name,
+            dtype=device.dtype,
+        )
+
+
+_SAVE_SECONDS = 20.0
+_LOOK_TOKENS = 4096
+
+
+def load_model(folder: Path, device: Device) -> Any:
+    """Load a causal language model for packed training or scoring, in evaluation mode, on `device`."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    attention.register()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=device.torch_dtype, attn_implementation=attention.NAME)
+    return model.to(device.name).eval()
+
+
+def _context_length(folder: Path) -> int:
+    from transformers import AutoConfig
+
+    return int(AutoConfig.from_pretrained(folder).max_position_embeddings)
+
+
+def _schedule(step: int, steps: int) -> float:
+    warm = max(1, round(steps / 20))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _look_steps(plan: list[list[TokenSequence]], valid: list[TokenSequence]) -> set[int]:
+    """When to look at the held-out rows: evenly spaced, at most ten times, and rarely enough to cost little.
+
+    A look computes every held-out token forward only, about a third of a training step's work a token.
+    """
+    planned = sum(len(sequence.tokens) for batch in plan for sequence in batch)
+    a_look = sum(len(sequence.tokens) for sequence in valid) or 1
+    looks = max(2, min(10, planned // (2 * a_look)))
+    return {max(1, round(len(plan) * look / looks)) for look in range(1, looks + 1)}
