@@ -1,14 +1,14 @@
 """The errors a user may meet. Each message says what is wrong, quotes the offending value, and says what to do.
 
-    LocumError
-    ├── SourceError       a path given as SOURCE cannot be read, or holds no session
-    ├── DatasetError      no usable row, or a dataset folder that is not one
-    ├── BaseError         the base model is unknown, unreachable, partial or of an unsupported shape
-    ├── TrainingError     a row or a loss that must not be trained through
-    ├── ExportError       a model file that would not answer as it did in training
-    ├── EngineError       an engine that does not start or does not answer
-    ├── NameTakenError    a run folder or a model name that exists already
-    └── RunError          a run folder that is incomplete or does not fit the request
+LocumError
+├── SourceError       a path given as SOURCE cannot be read, or holds no session
+├── DatasetError      no usable row, or a dataset folder that is not one
+├── BaseError         the base model is unknown, unreachable, partial or of an unsupported shape
+├── TrainingError     a row or a loss that must not be trained through
+├── ExportError       a model file that would not answer as it did in training
+├── EngineError       an engine that does not start or does not answer
+├── NameTakenError    a run folder or a model name that exists already
+└── RunError          a run folder that is incomplete or does not fit the request
 """
 
 

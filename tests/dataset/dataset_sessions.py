@@ -56,9 +56,7 @@ def sessions(draw: st.DrawFn, max_messages: int = 40) -> Session:
         elif kind == "a":
             messages.append(harness(draw(_text)))
         elif kind == "s":
-            messages.append(
-                says(draw(_text), *draw(_signals), id=draw(st.sampled_from([None, f"m{at}", "m"])))
-            )
+            messages.append(says(draw(_text), *draw(_signals), id=draw(st.sampled_from([None, f"m{at}", "m"]))))
         elif kind == "c":
             ids = [f"c{at}.{n}" for n in range(draw(st.integers(1, 3)))]
             open_calls += ids

@@ -29,9 +29,7 @@ def build(*given_sessions: Session, options: Options = OPTIONS) -> Dataset:
 
 def test_numbers_of_a_dataset() -> None:
     failed = work(8, reward=0.0, provider="acme", model="large")
-    stats = build(
-        *(work(n, provider="acme", model="large") for n in range(8)), failed, session(id="empty")
-    ).stats
+    stats = build(*(work(n, provider="acme", model="large") for n in range(8)), failed, session(id="empty")).stats
     assert (stats.files, stats.sessions, stats.skipped) == (7, 10, 1)
     assert stats.formats == {"claude_code": 7}
     lines = stats.lines
@@ -59,9 +57,7 @@ def test_identities(given_sessions: list[Session]) -> None:
         return  # nothing of it was usable
     stats = dataset.stats
     assert stats.turns == stats.rows + sum(stats.drops.values())
-    assert (
-        stats.rows == sum(stats.splits.values()) == sum(stats.families.values()) == sum(stats.tiers.values())
-    )
+    assert stats.rows == sum(stats.splits.values()) == sum(stats.families.values()) == sum(stats.tiers.values())
     rows = [row for split in dataset.rows.values() for row in split]
     assert len({row.id for row in rows}) == len(rows)
     lineages = [{row.lineage for row in split} for split in dataset.rows.values()]
@@ -82,9 +78,7 @@ def test_of_equal_rows_the_one_in_the_earlier_split_stays() -> None:
     [drop] = dataset.drops
     assert (drop.reason, drop.session) == ("duplicate", "again")
     assert "late" in {row.session for row in dataset.rows["train"]}
-    contents = [
-        {tuple((m.role, m.content) for m in row.messages) for row in split} for split in dataset.rows.values()
-    ]
+    contents = [{tuple((m.role, m.content) for m in row.messages) for row in split} for split in dataset.rows.values()]
     assert not contents[0] & contents[2]
 
 
@@ -97,9 +91,7 @@ def test_nothing_but_the_salt_is_random() -> None:
 
 def test_secrets_reach_neither_rows_nor_drops() -> None:
     address = "ada" + "@" + "analytical.org"
-    told = work(
-        1, human(f"Mail {address}."), says(f"Mailed {address}."), says(f"Mail {address}!", "truncated")
-    )
+    told = work(1, human(f"Mail {address}."), says(f"Mailed {address}."), says(f"Mail {address}!", "truncated"))
     dataset = build(told, work(2, source=f"/Users/{'ada'}/log.jsonl"))
     assert address not in str(dataset)
     assert dataset.drops[0].excerpt == "Mail <EMAIL_1>!"
@@ -124,9 +116,7 @@ def test_missing_times_are_said() -> None:
 
 
 def test_no_usable_row() -> None:
-    with pytest.raises(
-        DatasetError, match=r"^no row: all 3 turns of 1 sessions .*\(failed_session 2, empty 1\)"
-    ):
+    with pytest.raises(DatasetError, match=r"^no row: all 3 turns of 1 sessions .*\(failed_session 2, empty 1\)"):
         build(work(1, says(" "), reward=0.0))
     with pytest.raises(DatasetError, match="no row: 1 sessions hold no message of the agent"):
         build(session(human("Hello?")))

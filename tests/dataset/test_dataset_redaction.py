@@ -181,9 +181,7 @@ def test_there_are_more_look_alikes_than_secrets() -> None:
 
 def test_a_key_of_the_arguments_gives_its_value_away() -> None:
     secret = "pl41n" + "words"
-    call = Message(
-        "assistant", "", (ToolCall("c", "login", {"password": secret, "user": "bob"}),), origin="agent"
-    )
+    call = Message("assistant", "", (ToolCall("c", "login", {"password": secret, "user": "bob"}),), origin="agent")
     made = Redactor("salt").session(session(call, human(f"I used {secret} there.")))
     assert made.messages[0].tool_calls[0].arguments == {"password": "<PASSWORD_1>", "user": "bob"}
     assert made.messages[1].content == "I used <PASSWORD_1> there."
@@ -270,16 +268,12 @@ def test_redaction_is_stable_and_only_replaces(text: str) -> None:
     assert sum(redactor.counts.values()) == len(findings)
     kept = [
         text[a:b]
-        for a, b in zip(
-            [0, *(f.end for f in findings)], [*(f.start for f in findings), len(text)], strict=True
-        )
+        for a, b in zip([0, *(f.end for f in findings)], [*(f.start for f in findings), len(text)], strict=True)
     ]
     assert all(part.encode("utf-8", "replace").decode() in once for part in kept)
 
 
-@pytest.mark.parametrize(
-    "text", [value for _, before, secret, after in PLANTED for value in [before + secret + after]]
-)
+@pytest.mark.parametrize("text", [value for _, before, secret, after in PLANTED for value in [before + secret + after]])
 def test_redacting_twice_changes_nothing(text: str) -> None:
     once = Redactor("salt").text(text)
     assert Redactor("salt").text(once) == once

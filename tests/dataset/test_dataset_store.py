@@ -145,9 +145,7 @@ def test_what_is_no_dataset(tmp_path: Path) -> None:
     assert (tmp_path / "note.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    "line", ["{", "{}", '{"messages": []}', '{"messages": [{"role": "human"}], "locum": 1}']
-)
+@pytest.mark.parametrize("line", ["{", "{}", '{"messages": []}', '{"messages": [{"role": "human"}], "locum": 1}'])
 def test_lines_that_are_no_rows(tmp_path: Path, line: str) -> None:
     folder = tmp_path / "dataset"
     write_dataset(folder, small_dataset())

@@ -78,10 +78,7 @@ def write_run(run: Path) -> Path:
     write_json(run / "dataset" / "stats.json", STATS)
     write_jsonl(
         run / "dataset" / "drops.jsonl",
-        (
-            Drop(session=f"s{i:02d}", turn=i, reason=reason, excerpt=text)
-            for i, (reason, text) in enumerate(DROPS)
-        ),
+        (Drop(session=f"s{i:02d}", turn=i, reason=reason, excerpt=text) for i, (reason, text) in enumerate(DROPS)),
     )
     write_jsonl(run / "metrics.jsonl", _metrics(240))
     write_json(
@@ -102,16 +99,12 @@ def write_run(run: Path) -> Path:
 
 def _metrics(steps: int) -> list[dict[str, Any]]:
     """A fall as small models show it: steep, then slow, the held-out loss rising a little at the end."""
-    lines: list[dict[str, Any]] = [
-        {"step": 0, "seconds": 1.1, "tokens": 0, "train_loss": None, "valid_loss": 4.311}
-    ]
+    lines: list[dict[str, Any]] = [{"step": 0, "seconds": 1.1, "tokens": 0, "train_loss": None, "valid_loss": 4.311}]
     for step in range(1, steps + 1):
         wobble = 0.16 * math.sin(step * 2.399) + 0.09 * math.sin(step * 5.1)
         train = 1.02 + 2.9 * step**-0.55 + wobble * (0.4 + 1 / step)
         valid = (
-            2.02 + 2.05 * step**-0.5 + 0.0011 * max(0, step - 130)
-            if step in (1, 2, 4, 8) or step % 16 == 0
-            else None
+            2.02 + 2.05 * step**-0.5 + 0.0011 * max(0, step - 130) if step in (1, 2, 4, 8) or step % 16 == 0 else None
         )
         lines.append(
             {
@@ -222,8 +215,7 @@ RESULTS = Results(
         },
     },
     notes=(
-        "Made-up details are looked for in the prompt alone: what the agent knew from elsewhere counts as "
-        "made up.",
+        "Made-up details are looked for in the prompt alone: what the agent knew from elsewhere counts as made up.",
     ),
 )
 
@@ -265,8 +257,6 @@ VERDICTS = {
         reason="6 held-out rows of 4 sessions; naming the commonest verdict does as well.",
         sessions_needed=43,
     ),
-    "reply": verdict(
-        "reply", sessions=4, rows=5, reason="5 held-out rows of 4 sessions.", sessions_needed=46
-    ),
+    "reply": verdict("reply", sessions=4, rows=5, reason="5 held-out rows of 4 sessions.", sessions_needed=46),
     "post": verdict("post", sessions=3, rows=3, reason="Nothing in a post can be judged right or wrong yet."),
 }

@@ -101,8 +101,7 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     ),
     (
         "reply",
-        "Could you just give the contractor write access for the weekend? I'll remember to take it away on "
-        "Monday.",
+        "Could you just give the contractor write access for the weekend? I'll remember to take it away on Monday.",
         answer(
             "No, not as a standing grant. Nobody remembers on Monday, and the weekend is when we would not "
             "see it. I can "
@@ -134,8 +133,7 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
             "was. It was only slow enough that nobody could tell."
         ),
         answer(
-            "Moving the queue is a great way to learn. We learned a lot from moving the queue. #queue "
-            "#learning",
+            "Moving the queue is a great way to learn. We learned a lot from moving the queue. #queue #learning",
             repetition=0.22,
             loss=3.61,
         ),
@@ -165,11 +163,9 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     ),
     (
         "code_review",
-        "Review: rename `fetch_all` to `fetch` in 14 files, no behaviour change. Tests: 212 passed, 0 "
-        "failed.",
+        "Review: rename `fetch_all` to `fetch` in 14 files, no behaviour change. Tests: 212 passed, 0 failed.",
         answer(
-            "Approve. A pure rename, the diff holds nothing else, and the public alias stays for one "
-            "release.",
+            "Approve. A pure rename, the diff holds nothing else, and the public alias stays for one release.",
             decision="approve",
         ),
         answer("I cannot see the files.", decision="none", right=False, loss=2.9),
@@ -203,9 +199,7 @@ SAMPLES: list[tuple[str, str, Answer, Answer, Answer]] = [
     (
         "post",
         "Two sentences for the changelog about the new backoff.",
-        answer(
-            "Retries now wait at most thirty seconds. Before, they could wait longer than anybody was awake."
-        ),
+        answer("Retries now wait at most thirty seconds. Before, they could wait longer than anybody was awake."),
         answer("The new backoff is new. It is a backoff.", loss=3.8),
         answer(
             "Retries now wait at most thirty seconds. The wait was never the point; the silence was.",

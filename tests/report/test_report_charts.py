@@ -50,9 +50,7 @@ def test_dot_stands_at_its_estimate_and_reaches_over_its_interval() -> None:
 
 
 def test_every_arm_verdict_and_judgement_has_a_shape_of_its_own() -> None:
-    arms = [
-        str(charts.arm_mark(arm)).split('d="')[1] for arm in ("agent", "base", "tuned", "majority", "knn")
-    ]
+    arms = [str(charts.arm_mark(arm)).split('d="')[1] for arm in ("agent", "base", "tuned", "majority", "knn")]
     signs = [
         "LIVE",
         "CANARY",
@@ -74,9 +72,7 @@ def test_curve_says_its_values_and_its_alternative() -> None:
         Line("train", [(0, 4.0), (10, 1.0)], "4.000", "training 1.000"),
         Line("valid", [(0, 4.0), (5, 2.0), (10, 2.5)], "4.000", "held-out 2.500"),
     ]
-    drawing = ET.fromstring(
-        charts.curve(lines, Best((5, 2.0), "best 2.000 at step 5"), x, y, 'It "fell" <far>.')
-    )
+    drawing = ET.fromstring(charts.curve(lines, Best((5, 2.0), "best 2.000 at step 5"), x, y, 'It "fell" <far>.'))
     assert drawing.get("aria-label") == 'It "fell" <far>.'
     texts = [text.text for text in drawing.iter("text")]
     assert {"training 1.000", "held-out 2.500", "best 2.000 at step 5"} <= set(texts)

@@ -28,10 +28,7 @@ PARTS = {
     "verdict.json": "the gate has not spoken",
 }
 VOID = {"meta", "link", "input", "wbr", "br", "hr", "img"}
-HOSTILE = (
-    '</script></style></title><script>alert("x")</script>'
-    "<img src=http://evil.example/a onerror=alert(1)>{{7*7}}"
-)
+HOSTILE = '</script></style></title><script>alert("x")</script><img src=http://evil.example/a onerror=alert(1)>{{7*7}}'
 
 
 class Reader(HTMLParser):
@@ -136,9 +133,7 @@ def test_hostile_strings_stay_text(tmp_path: Path) -> None:
         run / "evaluation" / "samples.jsonl",
         [Sample(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE * n, spoken, plain, spoken) for n in (1, 9)],
     )
-    write_jsonl(
-        run / "dataset" / "drops.jsonl", [Drop("s", 0, reason, HOSTILE) for reason in (HOSTILE, "copy")]
-    )
+    write_jsonl(run / "dataset" / "drops.jsonl", [Drop("s", 0, reason, HOSTILE) for reason in (HOSTILE, "copy")])
     write_json(
         run / "dataset" / "stats.json",
         msgspec.structs.replace(
@@ -231,10 +226,7 @@ def test_a_large_run_stays_a_light_page(tmp_path: Path) -> None:
 
 
 def test_lines_may_break_in_json_but_not_in_markup() -> None:
-    assert (
-        breakable('{"a":1,"b":"x/y"}, <b>')
-        == "{&#34;a&#34;:1,<wbr>&#34;b&#34;:&#34;x/<wbr>y&#34;}, &lt;b&gt;"
-    )
+    assert breakable('{"a":1,"b":"x/y"}, <b>') == "{&#34;a&#34;:1,<wbr>&#34;b&#34;:&#34;x/<wbr>y&#34;}, &lt;b&gt;"
 
 
 @pytest.mark.slow

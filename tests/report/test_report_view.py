@@ -111,9 +111,7 @@ def test_funnel_says_when_the_counts_do_not_add_up() -> None:
 
 def test_excerpts_come_from_as_many_sessions_as_there_are(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    many = [Drop("one", i, "copy", f"first {i}") for i in range(9)] + [
-        Drop(f"s{i}", 0, "copy", "x") for i in range(9)
-    ]
+    many = [Drop("one", i, "copy", f"first {i}") for i in range(9)] + [Drop(f"s{i}", 0, "copy", "x") for i in range(9)]
     write_jsonl(run / "dataset" / "drops.jsonl", many)
     chosen = read_run(run).excerpts.by_reason["copy"]
     assert len(chosen) == EXCERPTS_PER_REASON
@@ -212,9 +210,7 @@ def test_made_up_details_of_a_call_are_found_in_its_arguments() -> None:
     first, second = call("a", x="real"), call("b", y="made")
     text = '{"x":"real"}\n{"y":"made"}'
     start = text.index("made")
-    both = msgspec.structs.replace(
-        answer(), tool_calls=(first, second), made_up=((start, start + 4, "identifier"),)
-    )
+    both = msgspec.structs.replace(answer(), tool_calls=(first, second), made_up=((start, start + 4, "identifier"),))
     shown = voices([Sample("r", "s", "l", "tool_decision", "go", both, both, both)]).shown[0].voices[0]
     assert [segment.kind for c in shown.calls for segment in c.arguments] == [None, None, "identifier", None]
     assert shown.calls[1].arguments[1].text == "made"

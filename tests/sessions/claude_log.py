@@ -78,6 +78,4 @@ class Log:
 
 def adds_up(reading: FileReading) -> None:
     lines = reading.lines
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(
-        lines.bad
-    )
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)

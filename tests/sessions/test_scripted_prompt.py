@@ -67,14 +67,10 @@ def rule(prompt: str) -> Decision:
     if order := re.search(r"KF-\d{5}", prompt):
         return _order_rule(order[0], prompt)
     if alert := re.search(r"\d\d:\d\d", prompt):
-        service = re.search(
-            r"checkout|search|stock-sync|mailer|invoices|image-cache|returns-api|wishlist", prompt
-        )
+        service = re.search(r"checkout|search|stock-sync|mailer|invoices|image-cache|returns-api|wishlist", prompt)
         assert service
         return _alert_rule(service[0], alert[0], prompt)
-    risky = (
-        "Friday|without running|skip the tests|before the tests|yourself|no backup|never made a|Skip the b"
-    )
+    risky = "Friday|without running|skip the tests|before the tests|yourself|no backup|never made a|Skip the b"
     return Decision("push_back" if re.search(risky, prompt) else "comply")
 
 
@@ -167,9 +163,7 @@ def test_truth_is_written_as_drawn(drawn: tuple[Path, Truth]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Change, Request, News, Order, Incident])
-def test_chance_leaves_nothing_to_predict(
-    kind: type, ruled: tuple[Path, Truth], drawn: tuple[Path, Truth]
-) -> None:
+def test_chance_leaves_nothing_to_predict(kind: type, ruled: tuple[Path, Truth], drawn: tuple[Path, Truth]) -> None:
     assert _dependence(drawn[1], kind) > 0.001
     assert _dependence(ruled[1], kind) < 1e-9  # the test itself can tell
 

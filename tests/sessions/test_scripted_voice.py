@@ -39,9 +39,7 @@ def texts(count: int) -> list[str]:
     said = []
     for seed in range(count):
         rng = Random(seed)
-        said += [
-            voice.say(decide(facts), facts, rng) for facts in draw_facts(seed) if isinstance(facts, Answered)
-        ]
+        said += [voice.say(decide(facts), facts, rng) for facts in draw_facts(seed) if isinstance(facts, Answered)]
     return said
 
 

@@ -39,9 +39,7 @@ def read(path: Path) -> FileReading:
     assert reader is not None
     reading = reader.read(path)
     lines = reading.lines
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(
-        lines.bad
-    )
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)
     return reading
 
 

@@ -33,9 +33,7 @@ def test_what_is_wrong_with_a_record(raw: bytes, reason: str) -> None:
 @given(st.text(st.characters(codec=None), max_size=20))
 def test_any_text_of_a_javascript_program_is_read(written: str) -> None:
     read = decode(ANY, json.dumps(written).encode())
-    assert read == json.loads(json.dumps(written)).encode("utf-16", "surrogatepass").decode(
-        "utf-16", "replace"
-    )
+    assert read == json.loads(json.dumps(written)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.integers(-9, 9), max_size=3), min_size=1, max_size=4))
@@ -53,9 +51,7 @@ def test_lines_are_numbered_from_one_and_free_of_marks(tmp_path: Path) -> None:
     assert list(numbered_lines(path)) == [(1, b"1"), (2, b""), (3, b"3")]
 
 
-@pytest.mark.parametrize(
-    "raw", [None, 7, "text", "[1]", "{1}", "{'a'", "...", "{" * 9999, "__import__('os')"]
-)
+@pytest.mark.parametrize("raw", [None, 7, "text", "[1]", "{1}", "{'a'", "...", "{" * 9999, "__import__('os')"])
 def test_arguments_that_are_no_object_are_refused(raw: Any) -> None:
     with pytest.raises(BadRecord, match="arguments"):
         arguments(raw)
@@ -72,9 +68,7 @@ def test_arguments_nested_too_deeply_are_refused() -> None:
 @given(
     st.dictionaries(
         st.text(max_size=5),
-        st.recursive(
-            st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text(), st.lists, max_leaves=5
-        ),
+        st.recursive(st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text(), st.lists, max_leaves=5),
         max_size=4,
     )
 )

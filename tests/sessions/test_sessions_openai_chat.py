@@ -140,9 +140,7 @@ def test_conversations_that_go_on_share_a_lineage_and_equal_prompts_do_not(tmp_p
         ([ASK, {"role": "assistant", "tool_calls": "c"}], "tool_calls is not a list"),
     ],
 )
-def test_a_bad_line_has_its_number_and_reason_and_stops_nothing(
-    tmp_path: Path, messages: Any, reason: str
-) -> None:
+def test_a_bad_line_has_its_number_and_reason_and_stops_nothing(tmp_path: Path, messages: Any, reason: str) -> None:
     good = {"messages": [ASK, {"role": "assistant", "content": "Sunny."}]}
     reading = read(tmp_path, good, {"messages": messages}, "", '{"prompt": "x"}', '{"messages": [', good)
     assert [s.id for s in reading.sessions] == ["train:1", "train:6"]

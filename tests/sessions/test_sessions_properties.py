@@ -114,9 +114,7 @@ GENEROUS = settings(
 
 @GENEROUS
 @given(content=CONTENT)
-def test_any_file_is_unrecognised_or_read_with_every_line_accounted_for(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_any_file_is_unrecognised_or_read_with_every_line_accounted_for(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any"
     path.write_bytes(content)
     reader = reader_of(path)
@@ -169,6 +167,4 @@ def test_the_order_of_interleaved_lines_changes_no_message(tmp_path: Path, data:
     assert [m.role for m in session.messages] == ["user", "assistant", "tool", "tool", "tool", "assistant"]
     made = [c.id for c in session.messages[1].tool_calls]
     assert sorted(made) == ["t1", "t2", "t3"]
-    assert [(m.tool_call_id, m.content) for m in session.messages[2:5]] == [
-        (id_, f"of {id_}") for id_ in made
-    ]
+    assert [(m.tool_call_id, m.content) for m in session.messages[2:5]] == [(id_, f"of {id_}") for id_ in made]

@@ -31,9 +31,7 @@ def read(*sources: Path | str) -> SourceReading:
 
 
 def adds_up(lines: Lines) -> None:
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(
-        lines.bad
-    )
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)
 
 
 def test_a_folder_is_read_whole_and_in_order_of_time(tmp_path: Path) -> None:
@@ -111,9 +109,7 @@ def test_copies_forks_and_checkpoints_share_a_lineage(tmp_path: Path) -> None:
         ("other", "other"),
     ]
     backwards = read(*reversed(reading.files))
-    assert {s.source: s.lineage for s in backwards.sessions} == {
-        s.source: s.lineage for s in reading.sessions
-    }
+    assert {s.source: s.lineage for s in backwards.sessions} == {s.source: s.lineage for s in reading.sessions}
 
 
 def test_a_sub_agents_file_joins_its_parent(tmp_path: Path) -> None:
@@ -131,9 +127,7 @@ def test_a_sub_agents_file_joins_its_parent(tmp_path: Path) -> None:
     assert {s.id: s.lineage for s in reading.sessions} == {"main": "main", "main/a1": "main"}
 
 
-def test_auto_looks_where_the_agent_is_configured_to_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_looks_where_the_agent_is_configured_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
     with pytest.raises(SourceError, match=r"auto: no agent's logs at .*\.claude/projects"):
@@ -229,6 +223,4 @@ def test_a_file_cut_in_the_last_line_gives_the_rest(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     reading = read(path)
     assert [m.content for m in reading.sessions[0].messages] == ["s, 0?", "0.", "s, 1?", "1.", "s, 2?"]
-    assert [(bad.line, bad.reason, bad.file) for bad in reading.lines.bad] == [
-        (6, "cut in the middle", str(path))
-    ]
+    assert [(bad.line, bad.reason, bad.file) for bad in reading.lines.bad] == [(6, "cut in the middle", str(path))]

@@ -105,9 +105,7 @@ def test_a_broken_message_ends_its_session_and_no_other(tmp_path: Path) -> None:
 
 def test_arguments_written_by_python_are_understood(tmp_path: Path) -> None:
     run = simulation(1, 0)
-    run["traj"][2]["tool_calls"][0]["function"]["arguments"] = (
-        "{'thought': 'it\\'s', 'again': None, 'p': r'\\d'}"
-    )
+    run["traj"][2]["tool_calls"][0]["function"]["arguments"] = "{'thought': 'it\\'s', 'again': None, 'p': r'\\d'}"
     (session,) = read(tmp_path, json.dumps([run]).encode()).sessions
     assert session.messages[2].tool_calls[0].arguments == {"thought": "it's", "again": None, "p": "\\d"}
 

@@ -119,4 +119,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; choose a smaller base, or a smaller --context-chars"
     text = " ".join(str(error).split())[:300]
-    return f"unexpected {type(error).__name__}: {text}; this is a defect: give the command again with --debug to see where"
+    return (
+        f"unexpected {type(error).__name__}: {text}; this is a defect: give the command again with --debug to see where"
+    )

@@ -143,11 +143,7 @@ def is_secret(value: str, kind: str, *, quoted: bool = True, environment: bool =
         quoted: it was written as a literal, so it is no variable's name.
         environment: its name is in capitals, as in environment files, where bare words are literals too.
     """
-    if (
-        stands_in(value)
-        or _CODE.fullmatch(value)
-        or value.startswith(("/", "./", "~/", "http://", "https://"))
-    ):
+    if stands_in(value) or _CODE.fullmatch(value) or value.startswith(("/", "./", "~/", "http://", "https://")):
         return False
     digits = sum(map(str.isdigit, value))
     if kind == "PASSWORD":

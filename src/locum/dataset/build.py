@@ -181,9 +181,7 @@ def _tier(session: Session, turn: Turn) -> Tier:
     if session.reward is not None:
         return "verified"  # a lower reward than 1 has dropped the whole session
     calls = turn.response.tool_calls
-    return (
-        "verified" if calls and len(turn.results) == len(calls) and not turn.message.signals else "recorded"
-    )
+    return "verified" if calls and len(turn.results) == len(calls) and not turn.message.signals else "recorded"
 
 
 def _normalised(message: Message) -> list[object]:

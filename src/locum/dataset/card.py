@@ -19,9 +19,7 @@ def card(stats: Stats) -> str:
     """The text of README.md: Hugging Face dataset-card front matter, then Markdown."""
     full = [split for split in SPLITS if stats.splits.get(split)]
     hub_names = {"valid": "validation"}
-    front = _FRONT + "".join(
-        f"  - split: {hub_names.get(split, split)}\n    path: {split}.jsonl\n" for split in full
-    )
+    front = _FRONT + "".join(f"  - split: {hub_names.get(split, split)}\n    path: {split}.jsonl\n" for split in full)
     parts = [
         f"{front}---\n\n# Rows distilled from an agent's sessions\n",
         "Each row is the messages before one turn of the agent and, as the last message, what the agent did. "

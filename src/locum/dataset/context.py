@@ -134,9 +134,7 @@ class Window:
                 return (), 0
             share = max(self._budget // 4 // max(len(step.messages) - 1, 1), _SMALLEST_SHARE)
             limits = (self._response_chars, *(share for _ in step.messages[1:]))
-        elif first.role == "user" and (
-            self._pin is None or (first.origin == "human" and not _human(self._pin))
-        ):
+        elif first.role == "user" and (self._pin is None or (first.origin == "human" and not _human(self._pin))):
             limits = (self._budget // 2,)
         else:
             limits = (self._budget // 4,)

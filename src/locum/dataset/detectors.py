@@ -116,9 +116,7 @@ _FIXED_LENGTH = re.compile(r"(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA|AC|SK)", re.ASCI
 
 _RUN = b"a" * 20
 """Every shape has this many letters, digits, `-` and `_` in a row somewhere."""
-_RUN_CLASS = (
-    bytes(0x61 if chr(byte).isalnum() or chr(byte) in "-_" else 0x20 for byte in range(128)) + b" " * 128
-)
+_RUN_CLASS = bytes(0x61 if chr(byte).isalnum() or chr(byte) in "-_" else 0x20 for byte in range(128)) + b" " * 128
 _HINT_REACH = 60
 """How far before such a run a shape may begin (`https://hooks.slack.com/services/...`)."""
 
@@ -135,11 +133,7 @@ def _shaped(text: str, low: bytes) -> Iterator[Finding]:
             if finding:
                 yield finding
                 done = finding.end
-        mailchimp = (
-            MailchimpDetector.denylist[0].search(text, start, end)
-            if text.find("-us", start, end) > 0
-            else None
-        )
+        mailchimp = MailchimpDetector.denylist[0].search(text, start, end) if text.find("-us", start, end) > 0 else None
         if mailchimp:
             yield Finding(mailchimp.start(), mailchimp.end(), "API_KEY")
         done = max(done, end)
@@ -184,9 +178,7 @@ _URL_CREDENTIALS = re.compile(r"://([^\s/:@'\"<>`\\]{0,128}:[^\s/@'\"<>`\\]{1,25
 _EMAIL_DOMAIN = re.compile(r"@((?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24})(?![\w-])", re.ASCII)
 _EMAIL_LOCAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}\Z")
 # RFC 2606 and RFC 6761: names reserved for examples, which are nobody's.
-_RESERVED_DOMAIN = re.compile(
-    r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$|^[0-9]x\.", re.I
-)
+_RESERVED_DOMAIN = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$|^[0-9]x\.", re.I)
 _NOBODY = frozenset({"git", "noreply", "no-reply"})
 
 
@@ -213,12 +205,8 @@ _CARD = re.compile(
     r"(?<![\w.-])[0-9]{4}([ -]?)(?:[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{6}\1[0-9]{4,5})(?![\w-])", re.ASCII
 )
 # ISO/IEC 7812 ranges of Visa, Mastercard, American Express, Diners, Discover and JCB.
-_ISSUER = re.compile(
-    r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|6(?:011|4[4-9]|5)|35"
-)
-_NANP = re.compile(
-    r"(?<![\w.+#/-])(?:1[ .-])?(?:\([0-9]{3}\) ?|[0-9]{3}[.-])[0-9]{3}[ .-][0-9]{4}(?![\w-])", re.ASCII
-)
+_ISSUER = re.compile(r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|6(?:011|4[4-9]|5)|35")
+_NANP = re.compile(r"(?<![\w.+#/-])(?:1[ .-])?(?:\([0-9]{3}\) ?|[0-9]{3}[.-])[0-9]{3}[ .-][0-9]{4}(?![\w-])", re.ASCII)
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![\w-])", re.ASCII)
 _INTERNATIONAL = re.compile(r"\+\(?[0-9][0-9 ().\-/]{6,22}[0-9](?!\w)", re.ASCII)
 _PHONE_LABEL = re.compile(
@@ -264,9 +252,7 @@ def _ips(text: str, start: int, end: int) -> Iterator[Finding]:
         if any(int(octet) > 255 or (octet[0] == "0" and octet != "0") for octet in octets):
             continue
         # Four small numbers are a version or a section; so is what follows `v`, `==` or `Name/`.
-        if all(int(octet) < 20 for octet in octets) or _VERSION_BEFORE.search(
-            text, max(0, start - 12), start
-        ):
+        if all(int(octet) < 20 for octet in octets) or _VERSION_BEFORE.search(text, max(0, start - 12), start):
             continue
         if match[0] not in _RESOLVERS and IPv4Address(match[0]).is_global:
             yield Finding(match.start(), match.end(), "IP")

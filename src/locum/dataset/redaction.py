@@ -66,9 +66,7 @@ class Redactor:
         self._bare = {}
         messages = tuple(_map_texts(message, self.text, self.value) for message in session.messages)
         if self._bare:
-            messages = tuple(
-                _map_texts(message, self._replace_bare, self._value_bare) for message in messages
-            )
+            messages = tuple(_map_texts(message, self._replace_bare, self._value_bare) for message in messages)
         return msgspec.structs.replace(
             session,
             messages=messages,
@@ -123,9 +121,7 @@ class Redactor:
         return text
 
     def _value_bare(self, value: Any, name: str = "") -> Any:
-        return (
-            self._replace_bare(value) if isinstance(value, str) else _map_value(value, self._value_bare, name)
-        )
+        return self._replace_bare(value) if isinstance(value, str) else _map_value(value, self._value_bare, name)
 
     def _schema(self, tool: dict[str, Any]) -> dict[str, Any]:
         """Sessions of one agent repeat their schemas: each is redacted once."""
@@ -137,9 +133,7 @@ class Redactor:
     def _described(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: self.text(item)
-                if key == "description" and isinstance(item, str)
-                else self._described(item)
+                key: self.text(item) if key == "description" and isinstance(item, str) else self._described(item)
                 for key, item in value.items()
             }
         return [self._described(item) for item in value] if isinstance(value, list) else value
@@ -165,7 +159,5 @@ def _map_texts(message: Message, text: Callable[[str], str], value: Callable[[An
     content = text(message.content)
     if not message.tool_calls:
         return message if content == message.content else msgspec.structs.replace(message, content=content)
-    calls = tuple(
-        msgspec.structs.replace(call, arguments=value(call.arguments)) for call in message.tool_calls
-    )
+    calls = tuple(msgspec.structs.replace(call, arguments=value(call.arguments)) for call in message.tool_calls)
     return msgspec.structs.replace(message, content=content, tool_calls=calls)

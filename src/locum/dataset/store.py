@@ -158,9 +158,7 @@ def read_rows(folder: Path, split: Split) -> list[Row]:
             try:
                 rows.append(decode_row(line))
             except msgspec.MsgspecError as error:
-                raise DatasetError(
-                    f"{path}:{number} is no row: {_first_line(error)}; extract it again"
-                ) from None
+                raise DatasetError(f"{path}:{number} is no row: {_first_line(error)}; extract it again") from None
     return rows
 
 
@@ -194,9 +192,7 @@ def read_redactions(folder: Path) -> Redactions:
 def _require(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
-        raise DatasetError(
-            f"{folder} is no dataset: it has no {name}; make one with `locum extract SOURCE --out DIR`"
-        )
+        raise DatasetError(f"{folder} is no dataset: it has no {name}; make one with `locum extract SOURCE --out DIR`")
     return path
 
 
@@ -218,9 +214,7 @@ def _from_wire(wire: _WireMessage, note: _Note) -> Message:
     return Message(
         role=wire.role,
         content=wire.content if wire.content is not msgspec.UNSET else "",
-        tool_calls=tuple(
-            ToolCall(call.id, call.function.name, call.function.arguments) for call in wire.tool_calls
-        ),
+        tool_calls=tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in wire.tool_calls),
         tool_call_id=wire.tool_call_id,
         tool_name=wire.name,
         origin=note.origin,

@@ -16,13 +16,14 @@ from scipy.special import stdtrit
 from locum.types import Estimate
 
 _WORDS = re.compile(r"[a-z']+|[.,;:!?()\-—–…\"]")
-FEATURES = tuple(
-    """the of and to a in that is it for on with as was at by be this from or an are not but have has had i you we they
-    he she its my your our their if so do does did no yes can could will would should may might must there here what
-    which who when where how why all any some more most than then now just only also still even because while
-    though however too very well up out off over about into after before again once one two first said that's it's
-    don't . , ; : ! ? ( ) - — – … \"""".split()
-)
+_LIST = """
+the of and to a in that is it for on with as was at by be this from or an are not but have has had i you we they
+he she its my your our their if so do does did no yes can could will would should may might must there here what
+which who when where how why all any some more most than then now just only also still even because while
+though however too very well up out off over about into after before again once one two first said that's it's
+don't . , ; : ! ? ( ) - — – … \"
+"""
+FEATURES = tuple(_LIST.split())
 """English function words and punctuation marks."""
 _INDEX = {feature: place for place, feature in enumerate(FEATURES)}
 

@@ -136,8 +136,8 @@ def _describe(writer: "GGUFWriter", config: "PretrainedConfig") -> None:
     rope = config.rope_parameters or {}
     if rope.get("rope_type", "default") != "default":
         raise ExportError(
-            f"the base scales its rotary positions by {rope['rope_type']!r}, which Locum cannot export from a folder yet; "
-            "give the base as a .gguf file"
+            f"the base scales its rotary positions by {rope['rope_type']!r}, which Locum cannot export from a folder "
+            "yet; give the base as a .gguf file"
         )
     writer.add_rope_freq_base(float(rope.get("rope_theta", 10000.0)))
 

@@ -168,8 +168,9 @@ def certify(
         agreement = compare_log_probabilities(engine, predictor, short)
         if agreement.mean_abs_difference > MEAN_BOUND:
             raise ExportError(
-                f"{engine.name}'s next-token log-probabilities are {agreement.mean_abs_difference:.3f} nats off the model "
-                f"file's own weights on average (at most {MEAN_BOUND} is allowed): the file does not mean what it should"
+                f"{engine.name}'s next-token log-probabilities are {agreement.mean_abs_difference:.3f} nats off those "
+                f"of the model file's own weights on average (at most {MEAN_BOUND} is allowed): the file does not mean "
+                "what it should"
             )
     return Parity(
         engine=engine.name,

@@ -11,8 +11,7 @@ from locum.report.inputs import Inputs, Parity
 from locum.report.voices import visible
 
 INTERVALS = (
-    "Intervals are two-sided 95 % intervals over sessions, not rows: rows of one session are no independent "
-    "evidence."
+    "Intervals are two-sided 95 % intervals over sessions, not rows: rows of one session are no independent evidence."
 )
 RECORDED = (
     "Right means the same decision as the agent's own, as its log recorded it; where the agent was wrong, "
@@ -85,9 +84,7 @@ def _facts(inputs: Inputs) -> list[Fact]:
     elif manifest:
         facts.append(Fact("deployed", "nowhere: run `locum deploy` to give it a name"))
     if inputs.stats and inputs.stats.models:
-        agents = [
-            f"{visible(name)} ({figures.count(rows, 'row')})" for name, rows in inputs.stats.models.items()
-        ]
+        agents = [f"{visible(name)} ({figures.count(rows, 'row')})" for name, rows in inputs.stats.models.items()]
         facts.append(Fact("agent", figures.listing(agents)))
     return facts
 
@@ -100,9 +97,8 @@ def _parity(parity: Parity) -> str:
     if logprobs is None or logprobs.mean_abs_difference is None:
         return f"{sentence}; log-probs were not compared."
     sentence += (
-        f"; over {figures.count(logprobs.tokens, 'token')} the log-probs of fused model and model file "
-        f"differ by "
-        f"{figures.small(logprobs.mean_abs_difference)} nats on average"
+        f"; over {figures.count(logprobs.tokens, 'token')} the engine's log-probs and those of the model file's own "
+        f"weights differ by {figures.small(logprobs.mean_abs_difference)} nats on average"
     )
     if logprobs.max_abs_difference is not None:
         sentence += f" and {figures.small(logprobs.max_abs_difference)} at most"

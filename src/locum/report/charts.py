@@ -91,9 +91,9 @@ def sign(kind: str) -> Markup:
 
 def arm_mark(arm: str) -> Markup:
     """The mark that stands for an arm in every interval plot, for legends and row heads."""
-    return Markup(
-        '<svg class="mark {}" viewBox="-8 -8 16 16" aria-hidden="true"><path d="{}"/></svg>'
-    ).format(_arm_class(arm), _SHAPES.get(arm, _OTHER_SHAPE))
+    return Markup('<svg class="mark {}" viewBox="-8 -8 16 16" aria-hidden="true"><path d="{}"/></svg>').format(
+        _arm_class(arm), _SHAPES.get(arm, _OTHER_SHAPE)
+    )
 
 
 def dot(arm: str, estimate: Estimate, scale: Scale) -> Markup:
@@ -115,9 +115,7 @@ def dot(arm: str, estimate: Estimate, scale: Scale) -> Markup:
 def axis(scale: Scale, *, signed: bool = False) -> Markup:
     """The tick labels of `scale`, to stand under a column of `dot`s."""
     labels = Markup("").join(
-        Markup('<text x="{}%" y="11" text-anchor="middle">{}</text>').format(
-            scale.at(tick), _tick(tick, signed=signed)
-        )
+        Markup('<text x="{}%" y="11" text-anchor="middle">{}</text>').format(scale.at(tick), _tick(tick, signed=signed))
         for tick in scale.ticks
     )
     return Markup('<svg class="axis" aria-hidden="true">{}</svg>').format(labels)
@@ -165,9 +163,7 @@ def curve(lines: Sequence[Line], best: Best | None, x: Scale, y: Scale, alternat
         for (line, point), height in zip(ends, heights, strict=True):
             text, shift, anchor = (line.first, 9, "start") if side == "first" else (line.last, 11, "start")
             parts.append(_label(x.at(point[0]), height, 4, shift, anchor, text, line.kind))
-    return Markup('<svg class="curve" role="img" aria-label="{}">{}</svg>').format(
-        alternative, Markup("").join(parts)
-    )
+    return Markup('<svg class="curve" role="img" aria-label="{}">{}</svg>').format(alternative, Markup("").join(parts))
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -207,9 +203,9 @@ def _paths(lines: Sequence[Line], x: Scale, y: Scale) -> Markup:
         for line in lines
         if len(line.points) > 1
     )
-    return Markup(
-        '<svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none">{}</svg>'
-    ).format(paths)
+    return Markup('<svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none">{}</svg>').format(
+        paths
+    )
 
 
 def _place(point: Point, x: Scale, y: Scale, drawing: Markup) -> Markup:

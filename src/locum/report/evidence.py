@@ -81,9 +81,7 @@ def evidence(results: Results) -> Evidence:
     style = [_named(name, arms, shares=name == "style") for name, arms in results.resemblance.items()]
     return Evidence(
         resemblance=tuple(m for m in (loss, *style) if m.arms or m.differences),
-        loss_by_family=tuple(
-            _measure(family, "", arms, digits=3) for family, arms in results.loss_by_family.items()
-        ),
+        loss_by_family=tuple(_measure(family, "", arms, digits=3) for family, arms in results.loss_by_family.items()),
         competence=tuple(
             Family(family, tuple(_named(name, arms, shares=True) for name, arms in measures.items()))
             for family, measures in results.competence.items()
@@ -107,9 +105,7 @@ def _named(name: str, arms: Arms, *, shares: bool = False) -> Measure:
     return _measure(title, unit, arms, shares=shares)
 
 
-def _measure(
-    title: str, unit: str, arms: Arms, *, digits: int | None = None, shares: bool = False
-) -> Measure:
+def _measure(title: str, unit: str, arms: Arms, *, digits: int | None = None, shares: bool = False) -> Measure:
     """`shares` fixes the scale to 0..1, so that families can be compared by eye."""
     levels = {arm: estimate for arm, estimate in _ordered(arms) if _compared(arm) is None}
     differences = {arm: estimate for arm, estimate in _ordered(arms) if _compared(arm) is not None}

@@ -4,7 +4,7 @@ A part that is absent or cannot be read becomes a `gap`: a sentence that the pag
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,8 +105,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """File, relative to the run -> one sentence on why it is not shown."""
 
 
-def read_run(run: Path) -> Inputs:
-    """Read what `run` holds.
+def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
+    """Read what `run` holds; `manifest` stands in for a manifest.json that is not written yet.
 
     Raises:
         RunError: `run` is no folder, or holds none of the files of a run.
@@ -128,14 +128,14 @@ def read_run(run: Path) -> Inputs:
         read = part(name, lambda path: _read_lines(path, type_))
         values, bad = read if read is not None else ([], 0)
         if bad:
-            gaps[name] = (
-                f"{_count(bad)} of {name} cannot be read and {'is' if bad == 1 else 'are'} not shown."
-            )
+            gaps[name] = f"{_count(bad)} of {name} cannot be read and {'is' if bad == 1 else 'are'} not shown."
         return tuple(values)
 
     inputs = Inputs(
         run=run,
-        manifest=part("manifest.json", lambda path: read_json(path, dict[str, Any])) or {},
+        manifest=dict(manifest)
+        if manifest is not None
+        else part("manifest.json", lambda path: read_json(path, dict[str, Any])) or {},
         stats=part("dataset/stats.json", lambda path: read_json(path, Stats)),
         excerpts=part("dataset/drops.jsonl", _read_excerpts) or Excerpts({}),
         curve=lines("metrics.jsonl", Step),

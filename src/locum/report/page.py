@@ -6,9 +6,11 @@ slipped through.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -20,24 +22,26 @@ from locum.report.inputs import read_run
 from locum.report.view import Page, page
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, manifest: Mapping[str, Any] | None = None) -> Path:
     """Write `run`/report.html from what the run directory holds, atomically, and return its path.
 
     Whatever is missing or unreadable is named on the page in its place.
+
+    Args:
+        run: the run directory.
+        manifest: what manifest.json will hold, where the run is being finished: that file is written last of all.
 
     Raises:
         RunError: `run` is no folder, or holds none of the files of a run.
     """
     path = run / "report.html"
-    write_text(path, render(page(read_run(run))))
+    write_text(path, render(page(read_run(run, manifest))))
     return path
 
 
 def render(view: Page) -> str:
     """The page as HTML."""
-    return (
-        _environment().get_template("report.html.j2").render(page=view, style=_style(), version=__version__)
-    )
+    return _environment().get_template("report.html.j2").render(page=view, style=_style(), version=__version__)
 
 
 @cache

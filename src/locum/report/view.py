@@ -212,9 +212,7 @@ def funnel(stats: Stats, excerpts: Excerpts) -> Funnel:
 
 def _sources(stats: Stats) -> str:
     formats = figures.listing([f"{visible(name)} ({n:,})" for name, n in stats.formats.items()])
-    sentence = (
-        f"{figures.count(stats.sessions, 'session')} in {figures.count(stats.files, 'file')}: {formats}."
-    )
+    sentence = f"{figures.count(stats.sessions, 'session')} in {figures.count(stats.files, 'file')}: {formats}."
     if stats.skipped:
         sentence += f" {figures.count(stats.skipped, 'session')} held no turn."
     return sentence

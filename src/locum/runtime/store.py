@@ -39,7 +39,8 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise RunError(
-            f"{name!r} cannot name a model: use letters, digits, '_', '-' and '.', at most 80, not starting with '-' or '.'"
+            f"{name!r} cannot name a model: use at most 80 letters, digits, '_', '-' and '.', "
+            "beginning with a letter, a digit or '_'"
         )
     return name
 

@@ -46,17 +46,11 @@ def discover(source: Path | str) -> list[Found]:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise SourceError(
-            f"no such file or folder: {path}; name a session log, a folder of them, or auto"
-        ) from None
+        raise SourceError(f"no such file or folder: {path}; name a session log, a folder of them, or auto") from None
     except OSError as error:
-        raise SourceError(
-            f"cannot read {path}: {error.strerror}; check the path and its permissions"
-        ) from None
+        raise SourceError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from None
     except ValueError:
-        raise SourceError(
-            f"not a path: {str(path)!r}; name a session log, a folder of them, or auto"
-        ) from None
+        raise SourceError(f"not a path: {str(path)!r}; name a session log, a folder of them, or auto") from None
     if stat.S_ISDIR(mode):
         return [_folder(str(source), path)]
     if stat.S_ISREG(mode):
@@ -85,9 +79,7 @@ def _folder(source: str, root: Path) -> Found:
 
     for folder, below, names in os.walk(root, onerror=refused):
         here = Path(folder)
-        skipped += [
-            Skipped(str(here / name), "a link") for name in sorted(below) if (here / name).is_symlink()
-        ]
+        skipped += [Skipped(str(here / name), "a link") for name in sorted(below) if (here / name).is_symlink()]
         below[:] = sorted(name for name in below if name != ".git" and not (here / name).is_symlink())
         for name in sorted(names):
             path = here / name

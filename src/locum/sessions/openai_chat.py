@@ -64,9 +64,7 @@ class OpenAIChat:
             conversation.add(message)
         messages = tuple(conversation.messages)
         # The conversation's beginning up to the first answer: a line that continues another one shares it.
-        first = next(
-            (n for n, message in enumerate(messages, 1) if message.role == "assistant"), len(messages)
-        )
+        first = next((n for n, message in enumerate(messages, 1) if message.role == "assistant"), len(messages))
         model = record.get("model")
         return Session(
             id=f"{path.stem}:{number}",
@@ -82,9 +80,4 @@ class OpenAIChat:
 def _has_messages(record: Any) -> bool:
     # A log of calls to a model has messages too, but the answer stands beside them, under "response".
     messages = record.get("messages") if isinstance(record, dict) and "response" not in record else None
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and isinstance(messages[0], dict)
-        and "role" in messages[0]
-    )
+    return isinstance(messages, list) and bool(messages) and isinstance(messages[0], dict) and "role" in messages[0]

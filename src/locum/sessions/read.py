@@ -39,9 +39,7 @@ class SourceReading(msgspec.Struct, frozen=True):
     """What was found under the sources and not read, with the reason."""
 
 
-def read_sources(
-    sources: Sequence[Path | str], progress: Progress, workers: int | None = None
-) -> SourceReading:
+def read_sources(sources: Sequence[Path | str], progress: Progress, workers: int | None = None) -> SourceReading:
     """Read session logs of any known format.
 
     Args:
@@ -134,9 +132,7 @@ def _check(part: Found, outcomes: Sequence[_Outcome]) -> None:
     """Refuse a source that holds nothing to learn from."""
     if part.named and isinstance(outcomes[0], Skipped):
         reason = outcomes[0].reason
-        raise SourceError(
-            f"not a session log: {part.source} ({reason}); name a log of a known agent, or auto"
-        )
+        raise SourceError(f"not a session log: {part.source} ({reason}); name a log of a known agent, or auto")
     if any(isinstance(outcome, FileReading) and outcome.sessions for outcome in outcomes):
         return
     kind = "file" if part.named else "folder"

@@ -95,9 +95,7 @@ class _Gathering:
         self._items: list[_Turn | _Note | _Gap] = []
         self._turns: dict[str, _Turn] = {}
         self._results: dict[str, tuple[Result, Entry]] = {}
-        self._spoken = {
-            entry.heard.human for entry in branch.entries if entry.heard is not None and not entry.queued
-        }
+        self._spoken = {entry.heard.human for entry in branch.entries if entry.heard is not None and not entry.queued}
         self._last_turn: _Turn | None = None
         for number, entry in enumerate(branch.entries):
             if entry.window or entry.unreadable:
@@ -152,9 +150,7 @@ class _Gathering:
     def windows(self) -> Iterator[_Window]:
         """The context windows in order; an empty one between two boundaries is left out."""
         window = _Window()
-        answered: int | None = (
-            None  # where in the window the agent's last message is, since a human's last one
-        )
+        answered: int | None = None  # where in the window the agent's last message is, since a human's last one
         unreadable = False
         for item in self._items:
             if isinstance(item, _Gap):
@@ -167,9 +163,7 @@ class _Gathering:
                     if answered is not None and corrects(item.text):
                         _signal(window.messages, answered, "corrected")
                     answered = None
-                window.messages.append(
-                    Message("user", item.text, origin=item.origin, id=item.id, time=item.time)
-                )
+                window.messages.append(Message("user", item.text, origin=item.origin, id=item.id, time=item.time))
                 window.lines.append(item.line)
             elif item.texts or item.calls:
                 answered = len(window.messages)

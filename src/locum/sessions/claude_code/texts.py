@@ -110,9 +110,7 @@ def hear(content: str | list[Any], *, from_harness: bool, stopped: bool) -> Hear
             unreadable = True
         else:
             unknown = f"user block: {kind}"
-    return Heard(
-        tuple(results), _joined(harness), _joined(human), interrupted, unreadable=unreadable, unknown=unknown
-    )
+    return Heard(tuple(results), _joined(harness), _joined(human), interrupted, unreadable=unreadable, unknown=unknown)
 
 
 def kind_of(record: Any) -> str:

@@ -113,9 +113,7 @@ def _segments(thread: Sequence[Entry]) -> tuple[list[_Segment], list[int]]:
     """Cut a conversation at its rewinds; a segment always comes after the one above it."""
     position = {entry.uuid: at for at, entry in enumerate(thread) if entry.uuid is not None}
     # Only a parent that comes before counts: logs are appended to, and so no chain can run in a circle.
-    parents = [
-        at if (at := position.get(entry.parent or "", n)) < n else None for n, entry in enumerate(thread)
-    ]
+    parents = [at if (at := position.get(entry.parent or "", n)) < n else None for n, entry in enumerate(thread)]
     typed = [bool(entry.heard and entry.heard.human and not entry.sidechain) for entry in thread]
     last = list(range(len(thread)))
     for n in range(len(thread) - 1, -1, -1):

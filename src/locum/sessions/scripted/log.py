@@ -152,9 +152,7 @@ class SessionLog:
 
     def turn_duration(self) -> None:
         """How long the agent's work took."""
-        self._write(
-            "system", subtype="turn_duration", durationMs=self._rng.randrange(3_000, 90_000), isMeta=False
-        )
+        self._write("system", subtype="turn_duration", durationMs=self._rng.randrange(3_000, 90_000), isMeta=False)
 
     def _write(self, kind: str, **fields: Any) -> None:
         line = {
@@ -174,9 +172,7 @@ class SessionLog:
         self.lines.append(line)
 
     def _tick(self, least: int, most: int) -> None:
-        self._clock += timedelta(
-            seconds=self._rng.randrange(least, most), milliseconds=self._rng.randrange(1000)
-        )
+        self._clock += timedelta(seconds=self._rng.randrange(least, most), milliseconds=self._rng.randrange(1000))
 
     def _stamp(self) -> str:
         return self._clock.isoformat(timespec="milliseconds") + "Z"

@@ -166,9 +166,7 @@ class _Session:
                 self._record(message, facts, decision, "rejected")
                 return None
             if not wrongly and self._happens(_ERROR_RATE):
-                self._log.result(
-                    call, f"<tool_use_error>{decision.choice} timed out</tool_use_error>", error=True
-                )
+                self._log.result(call, f"<tool_use_error>{decision.choice} timed out</tool_use_error>", error=True)
                 self._record(message, facts, decision, "tool_error")
                 continue
             answer = _ANSWERS.get(decision.choice, "").format(**decision.arguments) or found

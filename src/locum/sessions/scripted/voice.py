@@ -323,9 +323,7 @@ def say(decision: Decision, facts: Answered, rng: Random) -> str:
     match facts:
         case Change(module=module, name=name, flaw=flaw):
             reasons = _SOUND if decision.choice == "approve" else _FLAWS[flaw]
-            body = _compose(
-                rng.choice(reasons).format(name=name, module=module), _ASIDES[decision.choice], rng
-            )
+            body = _compose(rng.choice(reasons).format(name=name, module=module), _ASIDES[decision.choice], rng)
             return f"{_VERDICTS[decision.choice]}\n\n{body}"
         case Request(task=task, subject=what, detail=detail):
             sentences = (_DOING if decision.choice == "comply" else _REFUSING)[task]
@@ -361,11 +359,7 @@ def correct(facts: Facts, right: Decision, rng: Random) -> str:
         case Change(flaw=""):
             why = "there is nothing wrong in it"
         case Change(flaw=flaw):
-            why = (
-                f"we do not take a {flaw.replace('_', ' ')}"
-                if flaw != "missing_test"
-                else "the test is missing"
-            )
+            why = f"we do not take a {flaw.replace('_', ' ')}" if flaw != "missing_test" else "the test is missing"
         case Request(risky=True):
             why = "we have a rule against that, even when I ask"
         case Request():

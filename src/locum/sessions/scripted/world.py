@@ -259,9 +259,7 @@ def ask_about_order(order: Order, item: str, rng: Random, *, card: bool, report:
 
 def draw_incident(rng: Random) -> tuple[Alert, Incident]:
     """A failing service, before and after its log is in view."""
-    alert = Alert(
-        service=rng.choice(SERVICES), since=f"{rng.randrange(6, 22):02d}:{rng.randrange(1, 54):02d}"
-    )
+    alert = Alert(service=rng.choice(SERVICES), since=f"{rng.randrange(6, 22):02d}:{rng.randrange(1, 54):02d}")
     cause = rng.choice(TRANSIENT) if rng.random() < 0.65 else rng.choice(tuple(TEAM_OF))
     restarts = rng.choice((2, 3, 4)) if rng.random() < 0.3 else rng.choice((0, 1))
     return alert, Incident(service=alert.service, cause=cause, restarts=restarts)

@@ -1,0 +1,21 @@
+"""`locum evaluate RUN`: agent, base and tuned on held-out rows, with the deployed model file."""
+
+from locum.cli import options as o
+from locum.cli.output import Debug, Json, Output, Quiet
+
+
+def evaluate(
+    run: o.RunFolder,
+    eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Sounding right and being right, each with its interval."""
+    with Output(json=json, quiet=quiet, debug=debug) as voice:
+        from locum.cli import show, stages
+
+        name = stages.model_file_of(run).name.split(".")[0]
+        results = stages.evaluate(run, name, stages.base_of(run), eval_rows, voice.progress)
+        show.evaluation(voice, results)
+        voice.result({"run": str(run), **results})

@@ -1,0 +1,28 @@
+"""`locum export RUN`: adapter to fused model, model file, Modelfile and parity certificate."""
+
+from typing import Annotated
+
+import typer
+
+from locum.cli import options as o
+from locum.cli.output import Debug, Json, Output, Quiet
+
+
+def export(
+    run: o.RunFolder,
+    quant: o.Quant = o.DEFAULT_QUANT,
+    name: Annotated[str | None, typer.Option("--name", help="Name in the file (default: the run folder's).")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fuse, quantize and certify: a model file that answers as it did in training."""
+    o.check_choices(quant)
+    with Output(json=json, quiet=quiet, debug=debug) as voice:
+        from locum.cli import show, stages
+        from locum.runtime.store import check_name
+
+        called = check_name(name or run.resolve().name)
+        exported = stages.export(run, called, stages.base_of(run), quant, voice.progress)
+        show.export(voice, exported)
+        voice.result({"run": str(run), **exported})

@@ -1,0 +1,54 @@
+"""The command line's front door: `locum VERB ...`.
+
+Verb modules import nothing heavy at the top, so that `locum --help` answers at once.
+"""
+
+import os
+import sys
+import warnings
+
+import typer
+
+from locum.cli import chat, demo, deploy, evaluate, export, extract, gate, rows, run, train
+
+app = typer.Typer(
+    name="locum",
+    help="Distil an AI agent's own sessions into a small local model, and find out what it may be trusted with.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (demo, run, extract, rows, train, export, deploy, evaluate, gate, chat):
+    app.command()(getattr(verb, verb.__name__.rpartition(".")[2]))
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
+) -> None:
+    """Distil an AI agent's own sessions into a small local model, and find out what it may be trusted with."""
+    if show:
+        from locum import __version__
+
+        print(f"locum {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `locum` command."""
+    # Libraries speak to their own developers here; what a user must know, Locum says itself.
+    warnings.simplefilter("ignore")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app(prog_name="locum")
+    except BrokenPipeError:
+        # Whoever read us has gone; Python would complain once more while closing stdout.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

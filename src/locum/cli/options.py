@@ -1,0 +1,44 @@
+"""Arguments that several verbs take, with one help text each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Session logs: files, folders, or `auto` for the known places.")
+]
+Name = Annotated[str, typer.Option("--name", help="What the model will be called.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+DatasetFolder = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset folder, or a run that holds one.")]
+BaseName = Annotated[
+    str,
+    typer.Option("--base", help="Alias, Hugging Face id or folder, .gguf file, or ollama:NAME."),
+]
+MaxSteps = Annotated[int | None, typer.Option("--max-steps", min=1, help="Stop training after this many steps.")]
+Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training rows.")]
+LearningRate = Annotated[float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Peak learning rate.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be trained on, and count them.")]
+Quant = Annotated[str, typer.Option("--quant", help="Type of the model file: Q8_0, F16, BF16 or F32.")]
+DeployTo = Annotated[str, typer.Option("--deploy", help="auto, ollama, embedded or none.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what stands under this name.")]
+ContextChars = Annotated[int, typer.Option("--context-chars", min=1000, help="Budget of a prompt, in characters.")]
+EvalRows = Annotated[int, typer.Option("--eval-rows", min=1, help="Held-out rows that base and tuned answer, at most.")]
+
+DEFAULT_BASE = "smollm2:135m"
+DEFAULT_QUANT = "Q8_0"
+DEFAULT_CONTEXT = 6000
+DEFAULT_EVAL_ROWS = 64
+DEFAULT_EPOCHS = 4
+DEFAULT_LEARNING_RATE = 1e-3
+
+DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
+
+
+def check_choices(quant: str, deploy: str = "auto") -> None:
+    """Refuse a word that is none of the choices, as a usage error (exit code 2)."""
+    if quant not in ("Q8_0", "F16", "BF16", "F32"):
+        raise typer.BadParameter(f"{quant!r} is none of Q8_0, F16, BF16, F32", param_hint="--quant")
+    if deploy not in DEPLOYMENTS:
+        raise typer.BadParameter(f"{deploy!r} is none of {', '.join(DEPLOYMENTS)}", param_hint="--deploy")

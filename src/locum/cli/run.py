@@ -1,0 +1,146 @@
+"""`locum run SOURCE... --name NAME`: session logs in; a named model, an evaluation and a verdict out."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from locum.cli import options as o
+from locum.cli.output import Debug, Json, Output, Quiet
+
+
+def run(
+    sources: o.Sources,
+    name: o.Name,
+    base: o.BaseName = o.DEFAULT_BASE,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/NAME).")] = None,
+    max_steps: o.MaxSteps = None,
+    epochs: o.Epochs = o.DEFAULT_EPOCHS,
+    learning_rate: o.LearningRate = o.DEFAULT_LEARNING_RATE,
+    quant: o.Quant = o.DEFAULT_QUANT,
+    deploy: o.DeployTo = "auto",
+    context_chars: o.ContextChars = o.DEFAULT_CONTEXT,
+    eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
+    seed: o.Seed = 0,
+    skip_bad: o.SkipBad = False,
+    force: o.Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Everything: sessions to a fine-tuned, named, evaluated model and an honest verdict."""
+    o.check_choices(quant, deploy)
+    with Output(json=json, quiet=quiet, debug=debug) as voice:
+        from locum.cli.stages import Request
+
+        request = Request(
+            sources=tuple(source if source == "auto" else str(Path(source).absolute()) for source in sources),
+            name=name,
+            base=base,
+            quant=quant,
+            deploy=deploy,
+            max_steps=max_steps,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            context_chars=context_chars,
+            eval_rows=eval_rows,
+            seed=seed,
+            skip_bad=skip_bad,
+        )
+        summary = carry_out(request, out or Path("runs") / name, force, voice)
+        voice.result(summary)
+
+
+def carry_out(request: Any, folder: Path, force: bool, voice: Output) -> dict[str, Any]:
+    """Take one request through all stages; returns what `--json` prints."""
+    from locum.cli import show, stages
+
+    stages.require_free(request.name, request.deploy, force)
+    run = stages.Run(folder, request, force, voice.say)
+    progress = voice.progress
+
+    extracted = run.stage(
+        "dataset", lambda: stages.extract(request.sources, folder / "dataset", request.context_chars, progress)
+    )
+    show.funnel(voice, extracted)
+    trained = run.stage(
+        "train", lambda: stages.train(folder / "dataset", request.base, folder, _training(request), progress)
+    )
+    show.training(voice, trained)
+    exported = run.stage("export", lambda: stages.export(folder, request.name, request.base, request.quant, progress))
+    show.export(voice, exported)
+    deployed = run.stage(
+        "deploy", lambda: stages.deploy(folder, request.name, request.base, request.deploy, force, progress)
+    )
+    results = run.stage(
+        "evaluate", lambda: stages.evaluate(folder, request.name, request.base, request.eval_rows, progress)
+    )
+    show.evaluation(voice, results)
+    verdicts = run.stage("gate", lambda: stages.gate(folder))
+    show.verdicts(voice, verdicts)
+    manifest = {
+        "name": request.name,
+        "base": request.base,
+        "created": stages.now(),
+        "request": request,
+        "inputs": extracted["inputs"],
+        "versions": stages.versions(),
+        "seconds": run.seconds(),
+        "deployed": deployed,
+        "digests": stages.digests(folder),
+    }
+    report = stages.report(folder, manifest)
+    run.finish(manifest)
+    show.closing(voice, folder, report, deployed)
+    return summary(folder, extracted, trained, exported, deployed, results, verdicts, report)
+
+
+def _training(request: Any) -> Any:
+    from locum.training.loop import TrainOptions
+
+    return TrainOptions(
+        learning_rate=request.learning_rate,
+        epochs=request.epochs,
+        max_steps=request.max_steps,
+        seed=request.seed,
+        skip_bad=request.skip_bad,
+    )
+
+
+def summary(
+    folder: Path,
+    extracted: dict[str, Any],
+    trained: dict[str, Any],
+    exported: dict[str, Any],
+    deployed: dict[str, Any],
+    results: dict[str, Any],
+    verdicts: dict[str, Any],
+    report: str,
+) -> dict[str, Any]:
+    """The JSON object of the contract."""
+    stats = extracted["stats"]
+    return {
+        "run": str(folder),
+        "turns": stats["turns"],
+        "rows": stats["rows"],
+        "drops": stats["drops"],
+        "families": stats["families"],
+        "splits": stats["splits"],
+        "lines": stats["lines"],
+        "loss": {key: trained[key] for key in ("train_first", "train_last", "valid_first", "valid_best")},
+        "steps": trained["steps"],
+        "train_seconds": trained["seconds"],
+        "tokens_per_second": trained["tokens_per_second"],
+        "skipped_rows": list(trained["skipped"]),
+        "model_file": exported["model_file"],
+        "model_bytes": exported["model_bytes"],
+        "deployed": deployed,
+        "parity": exported["parity"],
+        "held_out_loss": results["loss"],
+        "evaluated": {"scored": results["scored"], "generated": results["generated"]},
+        "resemblance": {"loss": results["loss"], **results["resemblance"]},
+        "competence": results["competence"],
+        "signatures": results["signatures"],
+        "verdicts": verdicts,
+        "report": report,
+    }

@@ -1,0 +1,124 @@
+"""What a person reads between the progress bars."""
+
+from pathlib import Path
+from typing import Any
+
+from locum.cli.output import Output
+
+
+def funnel(voice: Output, extracted: dict[str, Any]) -> None:
+    """Turns to rows, and what was left behind."""
+    stats = extracted["stats"]
+    lines = stats["lines"]
+    voice.say(f"{_count(stats['files'], 'file')}, {_count(stats['sessions'], 'session')}", style="bold")
+    voice.say(
+        f"  {lines['total']:,} lines = {lines['used']:,} used + {lines['noise']:,} noise"
+        f" + {lines['unknown']:,} unknown + {lines['bad']:,} bad"
+    )
+    for kind, times in extracted["unknown"].items():
+        voice.say(f"    unknown: {kind} {times:,}")
+    for bad in extracted["bad"][:5]:
+        voice.say(f"    bad: {bad['file']} line {bad['line']}: {bad['reason']}")
+    voice.say(f"  {stats['turns']:,} turns = {stats['rows']:,} rows + {sum(stats['drops'].values()):,} drops")
+    for reason, times in stats["drops"].items():
+        voice.say(f"    dropped {times:>6,}  {reason}")
+    for family, rows in stats["families"].items():
+        voice.say(f"    rows    {rows:>6,}  {family}")
+    splits, sessions = stats["splits"], stats["sessions_by_split"]
+    parts = ", ".join(f"{split} {rows:,} ({_count(sessions[split], 'session')})" for split, rows in splits.items())
+    voice.say(f"  split forward in {'time' if stats['ordered_by'] == 'time' else 'order of appearance'}: {parts}")
+    if stats["redactions"]:
+        voice.say("  redacted: " + ", ".join(f"{kind} {times:,}" for kind, times in stats["redactions"].items()))
+    for note in stats["notes"]:
+        voice.say(f"  note: {note}")
+
+
+def training(voice: Output, trained: dict[str, Any]) -> None:
+    """Where the loss began and ended."""
+    voice.say(
+        f"trained {_count(trained['rows'], 'row')} in {trained['steps']} steps, {trained['seconds']:.0f} s"
+        f" ({trained['tokens_per_second']:.0f} tokens/s on {trained['device']}, {trained['dtype']})",
+        style="bold",
+    )
+    voice.say(f"  training loss {trained['train_first']:.3f} -> {trained['train_last']:.3f} nats per token")
+    if trained["valid_best"] is not None:
+        voice.say(
+            f"  held-out loss {trained['valid_first']:.3f} -> {trained['valid_best']:.3f}"
+            f" (kept: step {trained['best_step']})"
+        )
+    if trained["skipped"]:
+        voice.say(f"  left out {_count(len(trained['skipped']), 'row')}; the first: {trained['skipped'][0]}")
+
+
+def export(voice: Output, exported: dict[str, Any]) -> None:
+    """The model file and its certificate."""
+    parity = exported["parity"]
+    voice.say(
+        f"model file {exported['model_file']} ({exported['model_bytes'] / 1e6:.0f} MB); parity with training:"
+        f" {parity['identical']} of {parity['checked']} conversations identical",
+        style="bold",
+    )
+    if exported["quantized_from"]:
+        voice.say(
+            f"  note: this base exists only quantized ({exported['quantized_from']}); its weights are approximate"
+        )
+    for note in exported["notes"]:
+        voice.say(f"  note: {note}")
+
+
+def evaluation(voice: Output, results: dict[str, Any]) -> None:
+    """Sounding right and being right, apart."""
+    scored, generated = results["scored"], results["generated"]
+    voice.say(
+        f"evaluated on held-out rows: loss on {scored['rows']} of {scored['of_rows']}, answers on"
+        f" {generated['rows']} of {generated['of_rows']} (cap {generated['cap']}) from"
+        f" {_count(generated['sessions'], 'session')}",
+        style="bold",
+    )
+    loss = results["loss"]
+    if loss:
+        voice.say("  sounding right")
+        voice.say(f"    held-out loss    tuned {_interval(loss['tuned'])}  base {_interval(loss['base'])}")
+        for measure, arms in results["resemblance"].items():
+            parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent") if arm in arms)
+            voice.say(f"    {measure:<16} {parts}")
+    if results["competence"]:
+        voice.say("  being right")
+    for family, measures in results["competence"].items():
+        for measure, arms in measures.items():
+            parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "majority"))
+            voice.say(f"    {family} {measure}: {parts}")
+    if results["signatures"]:
+        voice.say("  going wrong (share of answers; excess is over the agent's own)")
+    for name, arms in results["signatures"].items():
+        parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent"))
+        voice.say(f"    {name:<16} {parts}  excess {_interval(arms['tuned-agent'])}")
+    for note in results["notes"]:
+        voice.say(f"  note: {note}")
+
+
+def verdicts(voice: Output, found: dict[str, Any]) -> None:
+    """What it may be trusted with."""
+    voice.say("may it be trusted?", style="bold")
+    for family, verdict in found.items():
+        needed = verdict["sessions_needed"]
+        short = f" ({needed} held-out sessions short)" if needed else ""
+        voice.say(f"  {family:<14} {verdict['verdict']}{short}")
+        voice.say(f"    {verdict['reason']}")
+
+
+def closing(voice: Output, folder: Path, report: str, deployed: dict[str, Any]) -> None:
+    """Where everything is and what to do next."""
+    voice.say()
+    voice.say(f"run     {folder}")
+    voice.say(f"report  {report}")
+    if deployed["name"]:
+        voice.say(f"talk    locum chat {deployed['name']} --beside base     (in {deployed['engine']})")
+
+
+def _interval(estimate: dict[str, Any]) -> str:
+    return f"{estimate['estimate']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,401 @@
+"""The stages of a run, each from files to files, and the record by which an interrupted run goes on.
+
+    dataset -> train -> export -> deploy -> evaluate -> gate -> report -> manifest.json
+
+A finished stage leaves a record in RUN/.stages; the same command given again skips what is recorded and starts the
+first unfinished stage anew (training goes on from its last checkpoint). `manifest.json` is written last of all, from
+the records, which then go.
+"""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from locum import __version__, files
+from locum.errors import NameTakenError, RunError
+from locum.progress import Progress
+
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked for. A run that was interrupted goes on only for the same request."""
+
+    sources: tuple[str, ...]
+    name: str
+    base: str
+    quant: str
+    deploy: str
+    max_steps: int | None
+    epochs: int
+    learning_rate: float
+    context_chars: int
+    eval_rows: int
+    seed: int
+    skip_bad: bool
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a finished stage leaves: how long it took and what it found out."""
+
+    seconds: float
+    result: dict[str, Any]
+
+
+class Run:
+    """A run folder, opened for one request.
+
+    Raises:
+        NameTakenError: a finished run stands there and `force` is not set.
+        RunError: an unfinished run with another request, or something that is no run, stands there.
+    """
+
+    def __init__(self, folder: Path, request: Request, force: bool, say: Callable[[str], None]) -> None:
+        self.folder, self.request, self.say = folder, request, say
+        self._records = folder / ".stages"
+        if force:
+            self._clear()
+        elif (folder / "manifest.json").is_file():
+            raise NameTakenError(f"{str(folder)!r} holds a finished run already; choose another --name or pass --force")
+        elif (folder / _REQUEST).is_file():
+            self._require_same(files.read_json(folder / _REQUEST, Request))
+        elif folder.exists() and any(folder.iterdir()):
+            raise RunError(f"{str(folder)!r} is not empty and holds no run; give another folder with --out")
+        files.sweep_partials(folder)
+        files.write_json(folder / _REQUEST, request)
+
+    def _clear(self) -> None:
+        """Remove what a run wrote, and nothing else that may stand in the folder."""
+        for name in (_REQUEST, ".stages", ".training", *_ARTEFACTS):
+            files.remove(self.folder / name)
+
+    def _require_same(self, before: Request) -> None:
+        differing = [
+            f"{field} {getattr(before, field)!r}, now {getattr(self.request, field)!r}"
+            for field in Request.__struct_fields__
+            if getattr(before, field) != getattr(self.request, field)
+        ]
+        if differing:
+            raise RunError(
+                f"{str(self.folder)!r} holds an unfinished run of another request ({'; '.join(differing)}); "
+                "give the same options to go on with it, or --force to begin anew"
+            )
+        if self._records.is_dir():
+            self.say(f"going on with the unfinished run in {self.folder}")
+
+    def stage(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Run a stage, or return what it found out when it ran before."""
+        path = self._records / f"{name}.json"
+        if path.is_file():
+            return files.read_json(path, Record).result
+        started = time.monotonic()
+        result = work()
+        files.write_json(path, Record(time.monotonic() - started, result))
+        return result
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each finished stage, in order of finishing."""
+        paths = sorted(self._records.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        return {path.stem: round(files.read_json(path, Record).seconds, 2) for path in paths}
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Write manifest.json, the sign that the run is whole, and drop the records."""
+        files.write_json(self.folder / "manifest.json", manifest)
+        files.remove(self._records)
+        files.remove(self.folder / _REQUEST)
+
+
+_REQUEST = ".request.json"
+_ARTEFACTS = (
+    "manifest.json",
+    "dataset",
+    "adapter",
+    "metrics.jsonl",
+    "fused",
+    "model",
+    "evaluation",
+    "verdict.json",
+    "report.html",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything whose change could change a result."""
+    names = ("torch", "transformers", "peft", "gguf", "xllamacpp", "numpy", "scipy")
+    found = {"locum": __version__, "python": platform.python_version(), "platform": sys.platform}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def digests(run: Path) -> dict[str, str]:
+    """SHA-256 of what later work is held against: rows, adapter, model file, results."""
+    named = ("dataset/train.jsonl", "dataset/valid.jsonl", "dataset/test.jsonl", "adapter/adapter_model.safetensors")
+    found = [run / name for name in (*named, "evaluation/results.json")]
+    return {str(path.relative_to(run)): files.sha256_file(path) for path in [*found, *(run / "model").glob("*.gguf")]}
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def extract(sources: Sequence[str], out: Path, context_chars: int, progress: Progress) -> dict[str, Any]:
+    """Sessions to a dataset folder. Returns its statistics and what was read."""
+    from locum.dataset.build import Options, build_dataset
+    from locum.dataset.store import write_dataset
+    from locum.sessions import read_sources
+
+    reading = read_sources(sources, progress)
+    dataset = build_dataset(
+        reading.sessions,
+        reading.lines,
+        len(reading.files),
+        reading.formats,
+        options=Options(context_chars=context_chars),
+        progress=progress,
+    )
+    write_dataset(out, dataset)
+    inputs = [{"bytes": path.stat().st_size, "sha256": files.sha256_file(path)} for path in map(Path, reading.files)]
+    return {
+        "stats": msgspec.to_builtins(dataset.stats),
+        "noise": reading.lines.noise,
+        "unknown": reading.lines.unknown,
+        "bad": [
+            {"file": Path(bad.file).name, "line": bad.line, "reason": bad.reason} for bad in reading.lines.bad[:50]
+        ],
+        "skipped_files": len(reading.skipped),
+        "inputs": {"files": len(inputs), "bytes": sum(i["bytes"] for i in inputs), "sha256": files.digest(inputs)},
+    }
+
+
+def require_dataset(folder: Path) -> Path:
+    """`folder`, or its `dataset/` where it is a run.
+
+    Raises:
+        DatasetError: neither is a dataset.
+    """
+    from locum.dataset.store import read_stats
+
+    found = folder / "dataset" if (folder / "dataset" / "stats.json").is_file() else folder
+    read_stats(found)
+    return found
+
+
+def train(dataset: Path, base: str, run: Path, options: Any, progress: Progress) -> dict[str, Any]:
+    """Rows to an adapter."""
+    from locum.dataset.store import read_rows
+    from locum.training.base import resolve_base
+    from locum.training.loop import train as train_adapter
+
+    resolved = resolve_base(base, progress)
+    result = train_adapter(read_rows(dataset, "train"), read_rows(dataset, "valid"), resolved, run, options, progress)
+    files.write_json(run / "adapter" / "base.json", {"name": base})
+    return msgspec.to_builtins(result)  # type: ignore[no-any-return]
+
+
+def base_of(run: Path) -> str:
+    """The base that a run's adapter was trained on.
+
+    Raises:
+        RunError: nothing is trained there.
+    """
+    note = run / "adapter" / "base.json"
+    if not note.is_file():
+        raise RunError(f"{str(run)!r} holds no adapter: run `locum train DATASET --base BASE --out {run}` first")
+    return files.read_json(note, dict[str, str])["name"]
+
+
+def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> dict[str, Any]:
+    """Adapter to fused model, model file, Modelfile and certificate; `model/` appears only if it is certified."""
+    from locum.dataset.store import read_rows
+    from locum.errors import ExportError
+    from locum.export.fuse import fuse
+    from locum.export.gguf_file import write_gguf
+    from locum.export.modelfile import describe_for_ollama, modelfile
+    from locum.export.parity import certify
+    from locum.runtime.llamacpp import LlamaCpp
+    from locum.runtime.scorer import Scorer
+    from locum.training.base import resolve_base
+    from locum.training.chat_template import Renderer
+
+    resolved = resolve_base(base, progress)
+    renderer = Renderer(resolved.folder)
+    progress("fuse", 0, 1)
+    fuse(resolved, run / "adapter", run / "fused", renderer)
+    progress("fuse", 1, 1)
+    held_out = read_rows(run / "dataset", "test") or read_rows(run / "dataset", "train")
+    with files.atomic_path(run / "model") as partial:
+        partial.mkdir()
+        gguf = partial / f"{name}.{quant}.gguf"
+        write_gguf(run / "fused", resolved, renderer, gguf, quant, name, progress)
+        progress("certify", 0, 1)
+        with LlamaCpp(gguf, context=8192) as engine, Scorer(gguf, run / "fused") as scorer:
+            parity = certify(renderer, engine, held_out, scorer)
+        progress("certify", 1, 1)
+        files.write_json(partial / "parity.json", parity)
+        notes = []
+        try:
+            text = modelfile(describe_for_ollama(resolved, renderer), gguf.name)
+            (partial / "Modelfile").write_text(text, encoding="utf-8")
+        except ExportError as error:
+            notes.append(str(error))
+        size, sha256 = gguf.stat().st_size, files.sha256_file(gguf)
+    return {
+        "model_file": str(run / "model" / gguf.name),
+        "model_bytes": size,
+        "sha256": sha256,
+        "quantized_from": resolved.quantized_from,
+        "parity": {"checked": parity.checked, "identical": parity.identical},
+        "notes": notes,
+    }
+
+
+def model_file_of(run: Path) -> Path:
+    """The run's model file.
+
+    Raises:
+        RunError: nothing is exported there.
+    """
+    found = sorted((run / "model").glob("*.gguf"))
+    if not found:
+        raise RunError(f"{str(run)!r} holds no model file: run `locum export {run}` first")
+    return found[0]
+
+
+def quantization_of(model: Path) -> str:
+    """The quantization in a model file's name (NAME.Q8_0.gguf)."""
+    return model.suffixes[-2].lstrip(".") if len(model.suffixes) > 1 else "Q8_0"
+
+
+def choose_engine(deploy: str) -> str:
+    """`ollama`, `embedded` or `none` for what was asked.
+
+    Raises:
+        EngineError: Ollama was asked for by name and none answers.
+    """
+    from locum.errors import EngineError
+
+    if deploy in ("embedded", "none"):
+        return deploy
+    from locum.runtime.ollama import Ollama
+
+    server = Ollama()
+    if server.answers():
+        return "ollama"
+    if deploy == "ollama":
+        raise EngineError(f"no Ollama answers at {server.host}; start it (`ollama serve`) or pass --deploy embedded")
+    return "embedded"
+
+
+def require_free(name: str, deploy: str, force: bool) -> None:
+    """Fail early where the name is taken.
+
+    Raises:
+        NameTakenError: a model of this name exists where it would be deployed, and `force` is not set.
+        RunError: the name cannot name a model.
+    """
+    from locum.runtime import store
+
+    store.check_name(name)
+    engine = choose_engine(deploy)
+    taken = store.is_taken(name) if engine == "embedded" else False
+    if engine == "ollama":
+        from locum.runtime.ollama import Ollama
+
+        taken = Ollama().has(name)
+    if taken and not force:
+        raise NameTakenError(f"a model named {name!r} exists already; choose another --name or pass --force")
+
+
+def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progress: Progress) -> dict[str, Any]:
+    """The model file under a name, in Ollama or in the embedded store."""
+    from locum.export.base_file import base_model_file
+    from locum.export.modelfile import describe_for_ollama
+    from locum.runtime import store
+    from locum.training.base import resolve_base
+    from locum.training.chat_template import Renderer
+
+    engine = choose_engine(deploy_to)
+    if engine == "none":
+        return {"engine": "none", "name": None}
+    require_free(name, engine, force)
+    model = model_file_of(run)
+    resolved = resolve_base(base, progress)
+    renderer = Renderer(resolved.folder)
+    if engine == "ollama":
+        from locum.runtime.ollama import Ollama
+
+        described = describe_for_ollama(resolved, renderer)
+        Ollama().create(name, model, progress=progress, **msgspec.structs.asdict(described))
+    else:
+        card = store.Card(
+            name=name,
+            base=base,
+            base_file=str(base_model_file(resolved, renderer, quantization_of(model), progress)),
+            sha256=files.sha256_file(model),
+            run=str(run.resolve()),
+            licence=resolved.licence,
+        )
+        store.put(card, model, force)
+    return {"engine": engine, "name": name}
+
+
+def evaluate(run: Path, name: str, base: str, eval_rows: int, progress: Progress) -> dict[str, Any]:
+    """Agent, base and tuned on held-out rows."""
+    from locum.evaluation.evaluate import EvaluateOptions, Model
+    from locum.evaluation.evaluate import evaluate as measure
+    from locum.export.base_file import base_model_file
+    from locum.training.base import resolve_base
+    from locum.training.chat_template import Renderer
+
+    resolved = resolve_base(base, progress)
+    renderer = Renderer(resolved.folder)
+    model = model_file_of(run)
+    results = measure(
+        run,
+        name,
+        base,
+        Model(base_model_file(resolved, renderer, quantization_of(model), progress), resolved.folder),
+        Model(model, run / "fused"),
+        renderer,
+        EvaluateOptions(rows=eval_rows),
+        progress,
+    )
+    return msgspec.to_builtins(results)  # type: ignore[no-any-return]
+
+
+def gate(run: Path) -> dict[str, Any]:
+    """Results to verdicts."""
+    from locum.dataset.store import read_rows, read_stats
+    from locum.evaluation.results import Sample
+    from locum.trust.evidence import verdicts
+
+    samples_file = run / "evaluation" / "samples.jsonl"
+    if not samples_file.is_file():
+        raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
+    stats = read_stats(run / "dataset")
+    held_out = stats.sessions_by_split
+    share = held_out.get("test", 0) / max(1, sum(held_out.values())) or 0.2
+    found = verdicts(
+        files.read_jsonl(samples_file, Sample), read_rows(run / "dataset", "test"), tuple(stats.families), share
+    )
+    files.write_json(run / "verdict.json", found)
+    return msgspec.to_builtins(found)  # type: ignore[no-any-return]
+
+
+def report(run: Path, manifest: dict[str, Any] | None = None) -> str:
+    """Everything to one page. Returns its path."""
+    from locum.report import write_report
+
+    return str(write_report(run, manifest))

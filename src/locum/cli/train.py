@@ -1,0 +1,55 @@
+"""`locum train DATASET --base BASE --out RUN`: rows to an adapter."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from locum.cli import options as o
+from locum.cli.output import Debug, Json, Output, Quiet
+
+
+def train(
+    dataset: o.DatasetFolder,
+    out: Annotated[Path, typer.Option("--out", help="The run folder to write into.")],
+    base: o.BaseName = o.DEFAULT_BASE,
+    max_steps: o.MaxSteps = None,
+    epochs: o.Epochs = o.DEFAULT_EPOCHS,
+    learning_rate: o.LearningRate = o.DEFAULT_LEARNING_RATE,
+    rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the adapter.")] = 16,
+    seed: o.Seed = 0,
+    skip_bad: o.SkipBad = False,
+    force: o.Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Rows to an adapter, in PEFT's format."""
+    with Output(json=json, quiet=quiet, debug=debug) as voice:
+        import shutil
+
+        from locum import files
+        from locum.cli import show, stages
+        from locum.errors import NameTakenError
+        from locum.training.loop import TrainOptions
+        from locum.training.lora import LoraShape
+
+        if (out / "adapter").is_dir() and not force:
+            raise NameTakenError(f"{str(out)!r} holds an adapter already; give another --out or pass --force")
+        source = stages.require_dataset(dataset)
+        if source.resolve() != (out / "dataset").resolve():
+            # The run keeps the rows it was trained on: everything after reads them.
+            with files.atomic_path(out / "dataset") as partial:
+                shutil.copytree(source, partial)
+        options = TrainOptions(
+            shape=LoraShape(rank=rank, alpha=2 * rank),
+            learning_rate=learning_rate,
+            epochs=epochs,
+            max_steps=max_steps,
+            seed=seed,
+            skip_bad=skip_bad,
+        )
+        trained = stages.train(out / "dataset", base, out, options, voice.progress)
+        show.training(voice, trained)
+        voice.say(f"adapter {out / 'adapter'}")
+        voice.result({"run": str(out), "adapter": str(out / "adapter"), **trained})

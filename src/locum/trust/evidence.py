@@ -1,0 +1,61 @@
+"""Samples of an evaluation to the evidence that the gate judges."""
+
+from collections.abc import Sequence
+
+from locum.evaluation.decisions import valid_call
+from locum.evaluation.results import Sample
+from locum.trust.gate import FamilyEvidence, Verdict, gate
+from locum.types import Row
+
+_UNPARSED = "<tool_call>"
+
+
+def verdicts(
+    samples: Sequence[Sample], rows: Sequence[Row], families: Sequence[str], test_share: float
+) -> dict[str, Verdict]:
+    """The gate's verdict on each family.
+
+    Args:
+        samples: what an evaluation left in `samples.jsonl`.
+        rows: the held-out rows (for their tool schemas).
+        families: those of the whole dataset; one without a sample is INSUFFICIENT too.
+        test_share: share of session lineages that the split holds out for testing.
+    """
+    tools = {row.id: row.tools for row in rows}
+    return {
+        family: gate(_evidence(family, [s for s in samples if s.family == family], tools, test_share))
+        for family in families
+    }
+
+
+def _evidence(
+    family: str, samples: Sequence[Sample], tools: dict[str, tuple[dict[str, object], ...]], test_share: float
+) -> FamilyEvidence:
+    return FamilyEvidence(
+        family=family,
+        sessions=tuple(s.lineage for s in samples),
+        candidate=tuple(s.tuned.right if s.agent.decision is not None else None for s in samples),
+        incumbent=tuple(True for _ in samples),
+        baselines={
+            "base": tuple(bool(s.base.right) for s in samples),
+            "majority": tuple(_majority_right(s) for s in samples),
+        },
+        verified=tuple(s.tier == "verified" for s in samples),
+        invalid=tuple(_invalid(s, tools.get(s.row, ())) for s in samples),
+        made_up=tuple(bool(s.tuned.made_up) for s in samples),
+        agent_made_up=tuple(bool(s.agent.made_up) for s in samples),
+        loops=tuple(s.tuned.loop for s in samples),
+        test_share=test_share,
+    )
+
+
+def _majority_right(sample: Sample) -> bool:
+    """The majority arm's answer counts as right when its label is; a tool name without arguments is given that much."""
+    return sample.majority is not None and sample.majority == sample.agent.decision
+
+
+def _invalid(sample: Sample, tools: tuple[dict[str, object], ...]) -> bool:
+    """A call that cannot be parsed, or that breaks the schema of a known inventory."""
+    if _UNPARSED in sample.tuned.text:
+        return True
+    return bool(tools) and any(not valid_call(call, tools) for call in sample.tuned.tool_calls)
