@@ -32,12 +32,12 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a training run can be told; docs/decisions/ records where the defaults come from."""
 
     shape: LoraShape = LoraShape()
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Peak of the schedule: linear warm-up over the first twentieth, cosine down to a tenth."""
-    epochs: int = 4
+    epochs: int = 3
     max_steps: int | None = None
     """Stop after this many steps, however many passes that is; the schedule is fitted to it."""
-    pack_tokens: int = 1024
+    pack_tokens: int = 512
     """Tokens a step; one step is one pack."""
     patience: int = 3
     """Stop when held-out loss has not improved for this many looks at it."""
