@@ -9,7 +9,7 @@ from report_texts import DROPS, SAMPLES
 from locum.dataset.stats import LineCounts, Stats
 from locum.evaluation.results import Results, Sample, Sampled
 from locum.files import write_json, write_jsonl
-from locum.types import Drop, Estimate
+from locum.types import BadLine, Drop, Estimate
 
 
 def estimate(value: float, low: float, high: float, rows: int = 23, sessions: int = 8) -> Estimate:
@@ -21,6 +21,9 @@ STATS = Stats(
     files=31,
     sessions=30,
     lines=LineCounts(total=4_812, used=2_967, noise=1_833, unknown=11, bad=1),
+    noise={"progress": 1_500, "file-history-snapshot": 333},
+    unknown={"future-kind": 11},
+    bad=(BadLine("a.jsonl", 7, "cut in the middle"),),
     turns=268,
     rows=91,
     drops={

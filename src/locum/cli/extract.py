@@ -24,7 +24,4 @@ def extract(
         extracted = stages.extract(sources, out, context_chars, voice.progress)
         show.funnel(voice, extracted)
         voice.say(f"dataset {out}")
-        kept = {key: extracted[key] for key in ("noise", "unknown", "bad", "skipped_files")}
-        stats = extracted["stats"]
-        lines = {**stats["lines"], "noise": kept["noise"], "unknown": kept["unknown"]}
-        voice.result({"dataset": str(out), **stats, "lines": lines, "skipped_files": kept["skipped_files"]})
+        voice.result({"dataset": str(out), **extracted["stats"], "skipped_files": extracted["skipped_files"]})

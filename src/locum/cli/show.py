@@ -15,9 +15,9 @@ def funnel(voice: Output, extracted: dict[str, Any]) -> None:
         f"  {lines['total']:,} lines = {lines['used']:,} used + {lines['noise']:,} noise"
         f" + {lines['unknown']:,} unknown + {lines['bad']:,} bad"
     )
-    for kind, times in extracted["unknown"].items():
+    for kind, times in stats["unknown"].items():
         voice.say(f"    unknown: {kind} {times:,}")
-    for bad in extracted["bad"][:5]:
+    for bad in stats["bad"][:5]:
         voice.say(f"    bad: {bad['file']} line {bad['line']}: {bad['reason']}")
     voice.say(f"  {stats['turns']:,} turns = {stats['rows']:,} rows + {sum(stats['drops'].values()):,} drops")
     for reason, times in stats["drops"].items():

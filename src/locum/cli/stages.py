@@ -169,11 +169,6 @@ def extract(sources: Sequence[str], out: Path, context_chars: int, progress: Pro
     inputs = [{"bytes": path.stat().st_size, "sha256": files.sha256_file(path)} for path in map(Path, reading.files)]
     return {
         "stats": msgspec.to_builtins(dataset.stats),
-        "noise": reading.lines.noise,
-        "unknown": reading.lines.unknown,
-        "bad": [
-            {"file": Path(bad.file).name, "line": bad.line, "reason": bad.reason} for bad in reading.lines.bad[:50]
-        ],
         "skipped_files": len(reading.skipped),
         "inputs": {"files": len(inputs), "bytes": sum(i["bytes"] for i in inputs), "sha256": files.digest(inputs)},
     }

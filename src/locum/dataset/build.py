@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -16,7 +17,7 @@ from locum.dataset.turns import Step, Turn, steps
 from locum.errors import DatasetError
 from locum.files import digest
 from locum.progress import Progress, silent
-from locum.types import Drop, Lines, Message, Row, Session, Split, Tier
+from locum.types import BadLine, Drop, Lines, Message, Row, Session, Split, Tier
 
 _EXCERPT = 200
 
@@ -86,6 +87,10 @@ def build_dataset(
         files=files,
         sessions=len(sessions),
         lines=LineCounts.of(lines),
+        noise=dict(lines.noise),
+        unknown=dict(lines.unknown),
+        # A log's folder names its owner; the file's own name is enough to find the line.
+        bad=tuple(BadLine(Path(bad.file).name, bad.line, bad.reason) for bad in lines.bad),
         turns=builder.turns,
         rows=len(builder.rows),
         drops=_ranked(drop.reason for drop in builder.drops),

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from locum.types import Lines
+from locum.types import BadLine, Lines
 
 
 class LineCounts(msgspec.Struct, frozen=True):
@@ -34,6 +34,12 @@ class Stats(msgspec.Struct, frozen=True):
     files: int
     sessions: int
     lines: LineCounts
+    noise: dict[str, int]
+    """Kind of line that is known to say nothing about the conversation -> lines."""
+    unknown: dict[str, int]
+    """Kind of line that no reader knows -> lines."""
+    bad: tuple[BadLine, ...]
+    """Lines that are no valid record, by file name and number."""
     turns: int
     """turns = rows + the sum of drops, always."""
     rows: int

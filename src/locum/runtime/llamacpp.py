@@ -122,6 +122,9 @@ class LlamaCpp:
             "n_probs": count,
             "temperature": 0.0,
             "cache_prompt": True,
+            # The server withholds the probabilities where the token it draws is part of a character only, so it is
+            # made to draw a letter; what it reports are the probabilities before any bias.
+            "logit_bias": [[self.tokenize("a")[-1], 1e3]],
         }
         answer = self._post("/completion", body)
         likeliest = answer["completion_probabilities"][0]["top_logprobs"]

@@ -8,7 +8,7 @@ takes the same steps as one that was never stopped.
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,8 @@ class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
     valid_first: float | None
     valid_best: float | None
     rows: int
+    valid_rows: int
+    """Held-out rows that the loss was looked at on; a choice where all of them would cost too much."""
     skipped: tuple[str, ...]
     device: str
     dtype: str
@@ -129,6 +131,7 @@ class _Training:
         )
         self.rows = len(train_rows) - len(self.skipped)
         self.plan = self._plan()
+        self.valid = _look_at(self.valid, _tokens(sequence for batch in self.plan for sequence in batch), options.seed)
 
     def _encode(self, rows: Sequence[Row], limit: int) -> list[Encoded]:
         encoded: list[Encoded] = []
@@ -179,15 +182,16 @@ class _Training:
             loss = self._step(self.plan[state.step], state.step, optimizer, parameters)
             state.step += 1
             state.tokens += sum(len(sequence.tokens) for sequence in self.plan[state.step - 1])
+            state.seconds = time.monotonic() - started
             if self.valid and state.step in looks:
                 self._look(state, loss, started)
             else:
-                state.metrics.append(Metric(state.step, time.monotonic() - started, state.tokens, loss, None))
-            state.seconds = time.monotonic() - started
+                state.metrics.append(Metric(state.step, state.seconds, state.tokens, loss, None))
             self._show(state)
             if time.monotonic() - saved > _SAVE_SECONDS:
                 self._save(state, optimizer)
                 saved = time.monotonic()
+        state.seconds = time.monotonic() - started
         if not self.valid:
             state.best_step, self.best = state.step, adapter_state(self.layers)
         self.progress("train", len(self.plan), len(self.plan))
@@ -281,6 +285,7 @@ class _Training:
             valid_first=held_out[0] if held_out else None,
             valid_best=min(held_out) if held_out else None,
             rows=self.rows,
+            valid_rows=sum(len(sequence.targets) for sequence in self.valid),
             skipped=tuple(self.skipped),
             device=device.name,
             dtype=device.dtype,
@@ -315,12 +320,29 @@ def _schedule(step: int, steps: int) -> float:
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
+def _tokens(sequences: Iterable[TokenSequence]) -> int:
+    return sum(len(sequence.tokens) for sequence in sequences)
+
+
+def _look_at(valid: list[TokenSequence], planned: int, seed: int) -> list[TokenSequence]:
+    """The held-out sequences that every look computes: a seeded choice of at most an eighth of what is trained on.
+
+    A short run over long sessions would else spend most of its time looking.
+    """
+    budget = max(_LOOK_TOKENS, planned // 8)
+    chosen: list[TokenSequence] = []
+    for sequence in random.Random(seed).sample(valid, len(valid)):
+        if not chosen or _tokens(chosen) + len(sequence.tokens) <= budget:
+            chosen.append(sequence)
+    return chosen
+
+
 def _look_steps(plan: list[list[TokenSequence]], valid: list[TokenSequence]) -> set[int]:
     """When to look at the held-out rows: evenly spaced, at most ten times, and rarely enough to cost little.
 
     A look computes every held-out token forward only, about a third of a training step's work a token.
     """
-    planned = sum(len(sequence.tokens) for batch in plan for sequence in batch)
-    a_look = sum(len(sequence.tokens) for sequence in valid) or 1
+    planned = _tokens(sequence for batch in plan for sequence in batch)
+    a_look = _tokens(valid) or 1
     looks = max(2, min(10, planned // (2 * a_look)))
     return {max(1, round(len(plan) * look / looks)) for look in range(1, looks + 1)}
