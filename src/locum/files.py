@@ -1,11 +1,13 @@
 """Writing artefacts so that a half-written one can never be taken for a whole one, and reading them back.
 
 Everything goes to a temporary name in the same folder and is renamed when complete (rename is atomic on one
-file system). A crash leaves at most a `.partial-*` name, which nothing reads and the next run sweeps away.
+file system). A crash leaves at most a `.partial-PID-*` name, which nothing reads and the next write of the same
+artefact sweeps away, once the process that left it is gone.
 """
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
+"""How the name of everything begins that is being written, replaced or removed."""
+_LEFT = re.compile(re.escape(PARTIAL) + r"(?P<process>\d+)-(?:old-|gone-)?(?P<name>.+)")
 
 
 @contextmanager
@@ -26,35 +30,76 @@ def atomic_path(path: Path) -> Iterator[Path]:
     swapped out first and removed after the new one is in place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{_PARTIAL}{os.getpid()}-{path.name}")
-    remove(partial)
+    _sweep(path.parent, path.name)
+    partial = _beside(path)
+    _delete(partial)
     try:
         yield partial
         if path.is_dir():
-            old = path.with_name(f"{_PARTIAL}{os.getpid()}-old-{path.name}")
+            old = _beside(path, "old-")
             path.rename(old)
-            partial.rename(path)
-            remove(old)
+            try:
+                partial.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            _delete(old)
         else:
             os.replace(partial, path)
     except BaseException:
-        remove(partial)
+        _delete(partial)
         raise
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; nothing happens where there is none."""
+    """Remove a file or a folder; nothing happens where there is none.
+
+    A folder is renamed first: whoever looks finds all of it or nothing, even if the removal is interrupted.
+    """
+    if path.is_dir() and not path.is_symlink():
+        gone = _beside(path, "gone-")
+        path.rename(gone)
+        path = gone
+    _delete(path)
+
+
+def sweep_partials(folder: Path) -> None:
+    """Remove what an interrupted write left in `folder` and in the folders right below it."""
+    for place in (folder, *(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())):
+        _sweep(place)
+
+
+def _beside(path: Path, purpose: str = "") -> Path:
+    return path.with_name(f"{PARTIAL}{os.getpid()}-{purpose}{path.name}")
+
+
+def _sweep(folder: Path, name: str = "") -> None:
+    """Remove what processes that are gone left in `folder` on their way to `name` (empty: to any name)."""
+    for leftover in folder.glob(f"{PARTIAL}*"):
+        left = _LEFT.fullmatch(leftover.name)
+        if left and name in ("", left["name"]) and not _runs(int(left["process"])):
+            _delete(leftover)
+
+
+def _runs(process: int) -> bool:
+    if process == os.getpid():
+        return False  # in a container the one before may have had our number; what we write ourselves is not swept
+    if os.name != "posix":
+        return True  # elsewhere the question itself would be a signal
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def sweep_partials(folder: Path) -> None:
-    """Remove what an interrupted write left under `folder` (one level of sub-folders included)."""
-    for pattern in (f"{_PARTIAL}*", f"*/{_PARTIAL}*"):
-        for leftover in folder.glob(pattern):
-            remove(leftover)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -96,14 +96,13 @@ def _answer(voice: Output, speaker: str, several: bool, talk: Any, history: list
     from locum.types import Message
 
     history.append(Message(role="user", content=said))
-    shown = sys.stderr if voice.json else sys.stdout
     if several:
-        print(f"{speaker}> ", end="", file=shown, flush=True)
+        voice.answer(f"{speaker}> ")
     pieces: list[str] = []
     for piece in talk(history, sampling):
         pieces.append(piece)
-        print(piece, end="", file=shown, flush=True)
-    print(file=shown, flush=True)
+        voice.answer(piece)
+    voice.answer("", end="\n")
     answer = "".join(pieces)
     history.append(Message(role="assistant", content=answer))
     return answer

@@ -26,10 +26,11 @@ def demo(
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum import files
         from locum.cli.run import carry_out
-        from locum.cli.stages import Request
+        from locum.cli.run_folder import Request
         from locum.sessions.scripted import write_sessions
 
-        logs = out.parent / f"{out.name}-sessions"
+        # Other sessions are another place, and so another request.
+        logs = out.parent / f"{out.name}-sessions" / f"{sessions}-of-seed-{seed}"
         voice.say(f"a scripted agent works through {sessions} sessions: {logs}", style="bold")
         with files.atomic_path(logs) as partial:
             truth = write_sessions(partial / "projects", sessions, seed)
@@ -47,9 +48,9 @@ def demo(
             eval_rows=o.DEFAULT_EVAL_ROWS,
             seed=seed,
             skip_bad=False,
+            # The name is the demo's own, so a finished demo makes way for the next one; an unfinished one goes on.
+            force=True,
         )
-        # The name is the demo's own, so a finished demo makes way for the next one; an unfinished one goes on.
-        finished = (out / "manifest.json").is_file()
-        summary = carry_out(request, out, force=finished or not (out / ".stages").is_dir(), voice=voice)
+        summary = carry_out(request, out, voice)
         voice.say("yours   locum run ~/.claude/projects --name NAME     (or: locum run auto --name NAME)")
         voice.result(summary)

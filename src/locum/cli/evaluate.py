@@ -15,7 +15,7 @@ def evaluate(
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli import show, stages
 
-        name = stages.model_file_of(run).name.split(".")[0]
-        results = stages.evaluate(run, name, stages.base_of(run), eval_rows, voice.progress)
+        stages.model_file_of(run)
+        results = stages.evaluate(run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress)
         show.evaluation(voice, results)
         voice.result({"run": str(run), **results})

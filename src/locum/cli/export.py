@@ -11,7 +11,7 @@ from locum.cli.output import Debug, Json, Output, Quiet
 def export(
     run: o.RunFolder,
     quant: o.Quant = o.DEFAULT_QUANT,
-    name: Annotated[str | None, typer.Option("--name", help="Name in the file (default: the run folder's).")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name in the file (default: the run's).")] = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -22,7 +22,7 @@ def export(
         from locum.cli import show, stages
         from locum.runtime.store import check_name
 
-        called = check_name(name or run.resolve().name)
+        called = check_name(name or stages.model_name_of(run))
         exported = stages.export(run, called, stages.base_of(run), quant, voice.progress)
         show.export(voice, exported)
         voice.result({"run": str(run), **exported})

@@ -3,6 +3,7 @@
 Verb modules import nothing heavy at the top, so that `locum --help` answers at once.
 """
 
+import io
 import os
 import sys
 import warnings
@@ -39,6 +40,10 @@ def main() -> None:
     """Entry point of the `locum` command."""
     # Libraries speak to their own developers here; what a user must know, Locum says itself.
     warnings.simplefilter("ignore")
+    # Logs, file names and models hold any character; a terminal that lacks one must not end the work.
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

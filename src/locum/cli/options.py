@@ -36,6 +36,12 @@ DEFAULT_LEARNING_RATE = 2e-3
 DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
 
 
+def settled(base: str) -> str:
+    """A base on this computer by its whole path, so that the run finds it from anywhere."""
+    path = Path(base).expanduser()
+    return str(path.absolute()) if base and path.exists() else base
+
+
 def check_choices(quant: str, deploy: str = "auto") -> None:
     """Refuse a word that is none of the choices, as a usage error (exit code 2)."""
     if quant not in ("Q8_0", "F16", "BF16", "F32"):

@@ -1,6 +1,7 @@
 """What the user sees: progress and text, one JSON object on request, one line for an error."""
 
 import errno
+import os
 import sys
 import time
 import traceback
@@ -20,6 +21,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 _SHOW_AFTER = 1.0
 _LINE_EVERY = 15.0
+# A terminal obeys some characters; out of a log or a model they are shown instead.
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | dict.fromkeys(range(127, 160), "�")
+
+
+def printable(text: str) -> str:
+    """`text` with nothing in it that moves a cursor, sets a colour or rings a bell."""
+    return text.translate(_VISIBLE)
 
 
 class Output:
@@ -33,7 +41,7 @@ class Output:
 
     def __init__(self, *, json: bool, quiet: bool, debug: bool) -> None:
         self.json, self.quiet, self.debug = json, quiet, debug
-        self._text = Console(stderr=json, highlight=False, soft_wrap=True)
+        self._text = Console(stderr=json, highlight=False, soft_wrap=True, emoji=False)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._begun: dict[str, float] = {}
@@ -42,13 +50,18 @@ class Output:
     def say(self, text: str = "", style: str | None = None) -> None:
         """Print a line for a person. Text is never read as markup: it may come out of a log."""
         if not self.quiet:
-            self._text.print(text, style=style, markup=False)
+            self._text.print(printable(text), style=style, markup=False)
+
+    def answer(self, text: str, end: str = "") -> None:
+        """Print a piece of what was asked for, as it comes."""
+        print(printable(text), end=end, file=sys.stderr if self.json else sys.stdout, flush=True)
 
     def result(self, value: Any) -> None:
         """Print the JSON object, where one was asked for."""
         if self.json:
-            sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
-            sys.stdout.flush()
+            # As bytes: JSON is UTF-8 whatever the terminal speaks.
+            sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+            sys.stdout.buffer.flush()
 
     def progress(self, work: str, done: int, total: int, note: str = "") -> None:
         """A `locum.progress.Progress`: a bar on a terminal, now and then a line elsewhere."""
@@ -82,6 +95,8 @@ class Output:
         self._bars.update(self._tasks[work], completed=done, total=total, note=note)
         if done >= total:
             self._bars.remove_task(self._tasks.pop(work))
+        if not self._tasks:
+            self._stop_bars()  # lines printed between two bars would run into each other
 
     def _stop_bars(self) -> None:
         if self._bars is not None:
@@ -96,12 +111,11 @@ class Output:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_bars()
-        if error is None or isinstance(error, typer.Exit | SystemExit):
+        if error is None or isinstance(error, typer.Exit | SystemExit | BrokenPipeError):
             return
         if self.debug:
             traceback.print_exception(error)
-        line = describe(error)
-        print(f"error: {line}", file=sys.stderr, flush=True)
+        print(f"error: {printable(describe(error))}", file=sys.stderr, flush=True)
         raise typer.Exit(1) from None
 
 
@@ -111,8 +125,8 @@ def describe(error: BaseException) -> str:
         return " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing is lost: the same command goes on from here"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" at {error.filename}" if error.filename else ""
+    if _is_disk_full(error):
+        where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return f"the disk is full{where}; free some space and give the same command again: it goes on from here"
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror or type(error).__name__}: {error.filename}"
@@ -122,3 +136,14 @@ def describe(error: BaseException) -> str:
     return (
         f"unexpected {type(error).__name__}: {text}; this is a defect: give the command again with --debug to see where"
     )
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether it comes from a full disk, which the libraries that write weights and tables put into words only."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -31,12 +31,12 @@ def run(
     """Everything: sessions to a fine-tuned, named, evaluated model and an honest verdict."""
     o.check_choices(quant, deploy)
     with Output(json=json, quiet=quiet, debug=debug) as voice:
-        from locum.cli.stages import Request
+        from locum.cli.run_folder import Request
 
         request = Request(
             sources=tuple(source if source == "auto" else str(Path(source).absolute()) for source in sources),
             name=name,
-            base=base,
+            base=o.settled(base),
             quant=quant,
             deploy=deploy,
             max_steps=max_steps,
@@ -46,21 +46,30 @@ def run(
             eval_rows=eval_rows,
             seed=seed,
             skip_bad=skip_bad,
+            force=force,
         )
-        summary = carry_out(request, out or Path("runs") / name, force, voice)
-        voice.result(summary)
+        voice.result(carry_out(request, out or Path("runs") / name, voice))
 
 
-def carry_out(request: Any, folder: Path, force: bool, voice: Output) -> dict[str, Any]:
+def carry_out(request: Any, folder: Path, voice: Output) -> dict[str, Any]:
     """Take one request through all stages; returns what `--json` prints."""
     from locum.cli import show, stages
+    from locum.cli.run_folder import Run
+    from locum.runtime.store import check_name
+    from locum.training.base import resolve_base
 
-    stages.require_free(request.name, request.deploy, force)
-    run = stages.Run(folder, request, force, voice.say)
     progress = voice.progress
+    # What can be refused is refused before anything is written or removed.
+    check_name(request.name)
+    run = Run(folder, request, voice.say)
+    request = run.request
+    if not run.has_done("deploy"):
+        stages.require_free(request.name, request.deploy, request.force, folder)
+    resolve_base(request.base, progress)
 
     extracted = run.stage(
-        "dataset", lambda: stages.extract(request.sources, folder / "dataset", request.context_chars, progress)
+        "dataset",
+        lambda: stages.extract(request.sources, folder / "dataset", request.context_chars, progress, run.begin),
     )
     show.funnel(voice, extracted)
     trained = run.stage(
@@ -70,7 +79,7 @@ def carry_out(request: Any, folder: Path, force: bool, voice: Output) -> dict[st
     exported = run.stage("export", lambda: stages.export(folder, request.name, request.base, request.quant, progress))
     show.export(voice, exported)
     deployed = run.stage(
-        "deploy", lambda: stages.deploy(folder, request.name, request.base, request.deploy, force, progress)
+        "deploy", lambda: stages.deploy(folder, request.name, request.base, request.deploy, request.force, progress)
     )
     results = run.stage(
         "evaluate", lambda: stages.evaluate(folder, request.name, request.base, request.eval_rows, progress)

@@ -1,129 +1,21 @@
-"""The stages of a run, each from files to files, and the record by which an interrupted run goes on.
+"""The stages of a run, each from files to files.
 
-    dataset -> train -> export -> deploy -> evaluate -> gate -> report -> manifest.json
-
-A finished stage leaves a record in RUN/.stages; the same command given again skips what is recorded and starts the
-first unfinished stage anew (training goes on from its last checkpoint). `manifest.json` is written last of all, from
-the records, which then go.
+dataset -> train -> export -> deploy -> evaluate -> gate -> report -> manifest.json
 """
 
 import platform
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from locum import __version__, files
 from locum.errors import NameTakenError, RunError
 from locum.progress import Progress
-
-T = TypeVar("T")
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was asked for. A run that was interrupted goes on only for the same request."""
-
-    sources: tuple[str, ...]
-    name: str
-    base: str
-    quant: str
-    deploy: str
-    max_steps: int | None
-    epochs: int
-    learning_rate: float
-    context_chars: int
-    eval_rows: int
-    seed: int
-    skip_bad: bool
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What a finished stage leaves: how long it took and what it found out."""
-
-    seconds: float
-    result: dict[str, Any]
-
-
-class Run:
-    """A run folder, opened for one request.
-
-    Raises:
-        NameTakenError: a finished run stands there and `force` is not set.
-        RunError: an unfinished run with another request, or something that is no run, stands there.
-    """
-
-    def __init__(self, folder: Path, request: Request, force: bool, say: Callable[[str], None]) -> None:
-        self.folder, self.request, self.say = folder, request, say
-        self._records = folder / ".stages"
-        if force:
-            self._clear()
-        elif (folder / "manifest.json").is_file():
-            raise NameTakenError(f"{str(folder)!r} holds a finished run already; choose another --name or pass --force")
-        elif (folder / _REQUEST).is_file():
-            self._require_same(files.read_json(folder / _REQUEST, Request))
-        elif folder.exists() and any(folder.iterdir()):
-            raise RunError(f"{str(folder)!r} is not empty and holds no run; give another folder with --out")
-        files.sweep_partials(folder)
-        files.write_json(folder / _REQUEST, request)
-
-    def _clear(self) -> None:
-        """Remove what a run wrote, and nothing else that may stand in the folder."""
-        for name in (_REQUEST, ".stages", ".training", *_ARTEFACTS):
-            files.remove(self.folder / name)
-
-    def _require_same(self, before: Request) -> None:
-        differing = [
-            f"{field} {getattr(before, field)!r}, now {getattr(self.request, field)!r}"
-            for field in Request.__struct_fields__
-            if getattr(before, field) != getattr(self.request, field)
-        ]
-        if differing:
-            raise RunError(
-                f"{str(self.folder)!r} holds an unfinished run of another request ({'; '.join(differing)}); "
-                "give the same options to go on with it, or --force to begin anew"
-            )
-        if self._records.is_dir():
-            self.say(f"going on with the unfinished run in {self.folder}")
-
-    def stage(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Run a stage, or return what it found out when it ran before."""
-        path = self._records / f"{name}.json"
-        if path.is_file():
-            return files.read_json(path, Record).result
-        started = time.monotonic()
-        result = work()
-        files.write_json(path, Record(time.monotonic() - started, result))
-        return result
-
-    def seconds(self) -> dict[str, float]:
-        """Seconds of each finished stage, in order of finishing."""
-        paths = sorted(self._records.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        return {path.stem: round(files.read_json(path, Record).seconds, 2) for path in paths}
-
-    def finish(self, manifest: dict[str, Any]) -> None:
-        """Write manifest.json, the sign that the run is whole, and drop the records."""
-        files.write_json(self.folder / "manifest.json", manifest)
-        files.remove(self._records)
-        files.remove(self.folder / _REQUEST)
-
-
-_REQUEST = ".request.json"
-_ARTEFACTS = (
-    "manifest.json",
-    "dataset",
-    "adapter",
-    "metrics.jsonl",
-    "fused",
-    "model",
-    "evaluation",
-    "verdict.json",
-    "report.html",
-)
 
 
 def versions() -> dict[str, str]:
@@ -150,7 +42,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def extract(sources: Sequence[str], out: Path, context_chars: int, progress: Progress) -> dict[str, Any]:
+def extract(
+    sources: Sequence[str],
+    out: Path,
+    context_chars: int,
+    progress: Progress,
+    before_writing: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Sessions to a dataset folder. Returns its statistics and what was read."""
     from locum.dataset.build import Options, build_dataset
     from locum.dataset.store import write_dataset
@@ -165,6 +63,7 @@ def extract(sources: Sequence[str], out: Path, context_chars: int, progress: Pro
         options=Options(context_chars=context_chars),
         progress=progress,
     )
+    before_writing()
     write_dataset(out, dataset)
     inputs = [{"bytes": path.stat().st_size, "sha256": files.sha256_file(path)} for path in map(Path, reading.files)]
     return {
@@ -187,6 +86,14 @@ def require_dataset(folder: Path) -> Path:
     return found
 
 
+def same_rows(one: Path, other: Path) -> bool:
+    """Whether two folders are datasets of the same rows."""
+    names = ("train.jsonl", "valid.jsonl", "test.jsonl")
+    if not all((folder / name).is_file() for folder in (one, other) for name in names):
+        return False
+    return all(files.sha256_file(one / name) == files.sha256_file(other / name) for name in names)
+
+
 def train(dataset: Path, base: str, run: Path, options: Any, progress: Progress) -> dict[str, Any]:
     """Rows to an adapter."""
     from locum.dataset.store import read_rows
@@ -195,7 +102,6 @@ def train(dataset: Path, base: str, run: Path, options: Any, progress: Progress)
 
     resolved = resolve_base(base, progress)
     result = train_adapter(read_rows(dataset, "train"), read_rows(dataset, "valid"), resolved, run, options, progress)
-    files.write_json(run / "adapter" / "base.json", {"name": base})
     return msgspec.to_builtins(result)  # type: ignore[no-any-return]
 
 
@@ -268,6 +174,12 @@ def model_file_of(run: Path) -> Path:
     return found[0]
 
 
+def model_name_of(run: Path) -> str:
+    """The name in the run's model file (NAME.Q8_0.gguf), else the folder's own."""
+    found = sorted((run / "model").glob("*.gguf"))
+    return found[0].stem.rpartition(".")[0] if found else run.resolve().name
+
+
 def quantization_of(model: Path) -> str:
     """The quantization in a model file's name (NAME.Q8_0.gguf)."""
     return model.suffixes[-2].lstrip(".") if len(model.suffixes) > 1 else "Q8_0"
@@ -293,23 +205,30 @@ def choose_engine(deploy: str) -> str:
     return "embedded"
 
 
-def require_free(name: str, deploy: str, force: bool) -> None:
-    """Fail early where the name is taken.
+def require_free(name: str, deploy: str, force: bool, run: Path) -> None:
+    """Fail early where the name is taken. One that holds this run's own model file is not: a run that was killed
+    between deploying and taking note of it goes on.
 
     Raises:
-        NameTakenError: a model of this name exists where it would be deployed, and `force` is not set.
+        NameTakenError: another model of this name exists where it would be deployed, and `force` is not set.
         RunError: the name cannot name a model.
     """
     from locum.runtime import store
 
     store.check_name(name)
     engine = choose_engine(deploy)
-    taken = store.is_taken(name) if engine == "embedded" else False
+    if force or engine == "none":
+        return
+    models = sorted((run / "model").glob("*.gguf"))
+    own = files.sha256_file(models[0]) if models else None
     if engine == "ollama":
         from locum.runtime.ollama import Ollama
 
-        taken = Ollama().has(name)
-    if taken and not force:
+        server = Ollama()
+        taken = server.has(name) and not (own and server.holds(name, own))
+    else:
+        taken = store.is_taken(name) and store.find(name)[1].sha256 != own
+    if taken:
         raise NameTakenError(f"a model named {name!r} exists already; choose another --name or pass --force")
 
 
@@ -324,8 +243,8 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
     engine = choose_engine(deploy_to)
     if engine == "none":
         return {"engine": "none", "name": None}
-    require_free(name, engine, force)
     model = model_file_of(run)
+    require_free(name, engine, force, run)
     resolved = resolve_base(base, progress)
     renderer = Renderer(resolved.folder)
     if engine == "ollama":
@@ -342,7 +261,7 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
             run=str(run.resolve()),
             licence=resolved.licence,
         )
-        store.put(card, model, force)
+        store.put(card, model, force=True)  # whether the name is free is settled above
     return {"engine": engine, "name": name}
 
 

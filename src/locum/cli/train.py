@@ -36,10 +36,12 @@ def train(
 
         if (out / "adapter").is_dir() and not force:
             raise NameTakenError(f"{str(out)!r} holds an adapter already; give another --out or pass --force")
-        source = stages.require_dataset(dataset)
-        if source.resolve() != (out / "dataset").resolve():
+        source, kept = stages.require_dataset(dataset), out / "dataset"
+        if source.resolve() != kept.resolve():
+            if kept.exists() and not force and not stages.same_rows(source, kept):
+                raise NameTakenError(f"{str(kept)!r} holds something else already; give another --out or pass --force")
             # The run keeps the rows it was trained on: everything after reads them.
-            with files.atomic_path(out / "dataset") as partial:
+            with files.atomic_path(kept) as partial:
                 shutil.copytree(source, partial)
         options = TrainOptions(
             shape=LoraShape(rank=rank, alpha=2 * rank),
@@ -49,7 +51,7 @@ def train(
             seed=seed,
             skip_bad=skip_bad,
         )
-        trained = stages.train(out / "dataset", base, out, options, voice.progress)
+        trained = stages.train(out / "dataset", o.settled(base), out, options, voice.progress)
         show.training(voice, trained)
         voice.say(f"adapter {out / 'adapter'}")
         voice.result({"run": str(out), "adapter": str(out / "adapter"), **trained})

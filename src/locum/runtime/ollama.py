@@ -37,6 +37,13 @@ class Ollama:
         """Whether it has a model of this name (tag `latest`)."""
         return any(model.model in (name, f"{name}:latest") for model in self._client.list().models)
 
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether `name` was made from the model file with this checksum."""
+        try:
+            return f"sha256-{sha256}" in (self._client.show(name).modelfile or "")
+        except (httpx.HTTPError, ollama.ResponseError, ConnectionError):
+            return False
+
     def create(
         self,
         name: str,

@@ -267,10 +267,11 @@ class _Training:
         return _State(), adapter_state(self.layers)
 
     def _finish(self, state: _State, device: Device) -> TrainResult:
+        files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
         with files.atomic_path(self.out / "adapter") as partial:
             partial.mkdir()
             save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
-        files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
+            files.write_json(partial / "base.json", {"name": self.base.name})
         files.remove(self.work)
         trained = [metric.train_loss for metric in state.metrics if metric.train_loss is not None]
         held_out = [metric.valid_loss for metric in state.metrics if metric.valid_loss is not None]
