@@ -95,6 +95,15 @@ class Renderer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def _require_readable(self, row: Row, written: str) -> None:
+        """A call that cannot be read back out of what the template writes could be learned, but never be judged."""
+        expected = [(call.name, call.arguments) for call in row.response.tool_calls]
+        if expected and [(call.name, call.arguments) for call in parse_response(written)[1]] != expected:
+            raise TrainingError(
+                f"row {row.id[:12]}: the base's chat template writes tool calls in a way that Locum cannot read back; "
+                "choose a base with Hermes-style tool calls, or one without tools in its template"
+            )
+
     def encode(self, row: Row) -> Encoded:
         """Tokens of a row and where its response begins.
 
@@ -121,6 +130,7 @@ class Renderer:
             raise TrainingError(
                 f"row {row.id[:12]}: the response is empty once rendered; nothing can be learned from it"
             )
+        self._require_readable(row, whole[len(prompt) :])
         before = self.tokens(prompt)
         return Encoded(tokens=before + response[:last], response_start=len(before))
 
@@ -145,6 +155,7 @@ def message_to_wire(message: Message) -> dict[str, Any]:
 
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_JSON = json.JSONDecoder()
 
 
 def parse_response(text: str) -> tuple[str, tuple[ToolCall, ...], int]:
@@ -158,25 +169,29 @@ def parse_response(text: str) -> tuple[str, tuple[ToolCall, ...], int]:
     broken = 0
     rest = text
     while (start := rest.find(_OPEN)) >= 0:
-        said.append(rest[:start])
-        body, closed, after = rest[start + len(_OPEN) :].partition(_CLOSE)
-        call = _parse_call(body, f"call_{len(calls)}")
-        if call is None:
+        body = start + len(_OPEN)
+        found = _parse_call(rest, body, f"call_{len(calls)}")
+        if found is None:
             broken += 1
-            said.append(rest[start : start + len(_OPEN)] + body + closed)
+            said.append(rest[:body])
+            rest = rest[body:]
         else:
-            calls.append(call)
-        rest = after
+            said.append(rest[:start])
+            calls.append(found[0])
+            rest = rest[found[1] :].lstrip().removeprefix(_CLOSE)
     said.append(rest)
     return "".join(said).strip(), tuple(calls), broken
 
 
-def _parse_call(body: str, call_id: str) -> ToolCall | None:
+def _parse_call(text: str, start: int, call_id: str) -> tuple[ToolCall, int] | None:
+    """The call whose JSON begins at `start`, and where it ends: a string in it may well hold the closing tag."""
+    while start < len(text) and text[start].isspace():
+        start += 1
     try:
-        call = msgspec.json.decode(body.strip())
-    except (msgspec.DecodeError, RecursionError):
+        call, end = _JSON.raw_decode(text, start)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         return None
     arguments = call.get("arguments", {})
-    return ToolCall(id=call_id, name=call["name"], arguments=arguments) if isinstance(arguments, dict) else None
+    return (ToolCall(id=call_id, name=call["name"], arguments=arguments), end) if isinstance(arguments, dict) else None
