@@ -17,7 +17,7 @@ from locum.errors import ExportError
 from locum.progress import Progress, silent
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
-from locum.training.gguf_base import Array, tensor_names, to_gguf_layout
+from locum.training.gguf_base import Array, open_gguf, tensor_names, to_gguf_layout
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -108,9 +108,9 @@ def _shards(folder: Path) -> dict[str, Any]:
 
 
 def _copy_metadata(source: Path, writer: "GGUFWriter") -> None:
-    from gguf import GGUFReader, GGUFValueType
+    from gguf import GGUFValueType
 
-    for key, field in GGUFReader(source).fields.items():
+    for key, field in open_gguf(source).fields.items():
         if key.startswith(_MADE_HERE) or key == "general.architecture":
             continue
         kind = field.types[0]

@@ -75,7 +75,7 @@ def read_kind(model: Path) -> GGUFKind:
     Raises:
         BaseError: it is no GGUF file, or is cut short.
     """
-    reader = _open(model)
+    reader = open_gguf(model)
     matrices = Counter(tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1)
     quantized = [name for name, _ in matrices.most_common() if name not in ("F32", "F16", "BF16")]
     return GGUFKind(
@@ -85,11 +85,28 @@ def read_kind(model: Path) -> GGUFKind:
     )
 
 
-def _open(model: Path) -> Any:
-    from gguf import GGUFReader
+def open_gguf(model: Path) -> Any:
+    """A `gguf.GGUFReader` of the file, several times faster than the library's own.
+
+    The library slices a `numpy.memmap` for every one of a vocabulary's hundred thousand strings, and that subclass's
+    bookkeeping is most of the time; a plain array over the same mapping has none.
+
+    Raises:
+        BaseError: it is no GGUF file, or is cut short.
+    """
+    import gguf
+
+    class Reader(gguf.GGUFReader):
+        @property
+        def data(self) -> npt.NDArray[np.uint8]:
+            return self._data
+
+        @data.setter
+        def data(self, mapped: npt.NDArray[np.uint8]) -> None:
+            self._data = mapped.view(np.ndarray)
 
     try:
-        return GGUFReader(model)
+        return Reader(model)
     except (ValueError, KeyError, IndexError, OSError) as error:
         raise BaseError(
             f"{str(model)!r} is no whole GGUF file ({error}); give another file or fetch it again"
@@ -108,7 +125,7 @@ def _fix_pretokenizer(tokenizer: Any, model: Path) -> None:
     """
     from tokenizers import pre_tokenizers
 
-    if _value(_open(model), "tokenizer.ggml.pre") == "smollm":
+    if _value(open_gguf(model), "tokenizer.ggml.pre") == "smollm":
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
@@ -118,7 +135,7 @@ def hf_tensors(model: Path, config: "PretrainedConfig") -> Iterator[tuple[str, A
     """Dequantize a GGUF file's tensors, under transformers' names and in transformers' layout, as float32."""
     from gguf import dequantize
 
-    reader = _open(model)
+    reader = open_gguf(model)
     by_name = {tensor.name: tensor for tensor in reader.tensors}
     for hf_name, gguf_name in tensor_names(config):
         if gguf_name not in by_name:

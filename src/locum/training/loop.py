@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import torch
@@ -305,7 +305,8 @@ def load_model(folder: Path, device: Device) -> Any:
     logging.disable_progress_bar()
     attention.register()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=device.torch_dtype, attn_implementation=attention.NAME)
-    return model.to(device.name).eval()
+    # The decorator on `to` hides from type checkers that it takes a device's name.
+    return cast(Any, model).to(device.name).eval()
 
 
 def _context_length(folder: Path) -> int:
