@@ -33,7 +33,8 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     loss_rows: int = 256
     """Held-out rows whose loss is computed, chosen the same way."""
     max_new_tokens: int = 200
-    """Longest answer."""
+    """Longest answer. Each is also held to twice the agent's own length and 32 tokens: an answer that is longer than
+    that is off already, and the base would go on in circles to the cap."""
     seed: int = 0
 
 
@@ -148,9 +149,8 @@ def _generate(
         for done, index in enumerate(order):
             progress(work, done, len(order))
             prompt = prompts[index]
-            answers[index] = engine.complete(
-                prompt.tokens[: prompt.response_start], Sampling(max_tokens=options.max_new_tokens)
-            )
+            limit = min(options.max_new_tokens, 2 * (len(prompt.tokens) - prompt.response_start) + 32)
+            answers[index] = engine.complete(prompt.tokens[: prompt.response_start], Sampling(max_tokens=limit))
         progress(work, len(order), len(order))
     return answers
 

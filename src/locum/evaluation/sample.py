@@ -12,7 +12,8 @@ def choose(rows: Sequence[Row], cap: int, seed: int = 0) -> list[Row]:
     """At most `cap` rows, spread evenly over families and, within a family, over session lineages.
 
     Families take turns, and within a family the lineages do, so that a long session cannot crowd out the others: for
-    an interval over sessions, the second row of a session is worth less than the first of another.
+    an interval over sessions, the second row of a session is worth less than the first of another. Within a lineage
+    the rows follow one another from a random one on: their prompts then share beginnings, which are computed once.
 
     Args:
         rows: held-out rows.
@@ -24,13 +25,20 @@ def choose(rows: Sequence[Row], cap: int, seed: int = 0) -> list[Row]:
     """
     if len(rows) <= cap:
         return list(rows)
-    shuffled = list(range(len(rows)))
-    random.Random(seed).shuffle(shuffled)
-    queues: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for index in shuffled:
-        queues[rows[index].family][rows[index].lineage].append(index)
-    orders = [_by_turns(list(lineages.values())) for _, lineages in sorted(queues.items())]
+    draw = random.Random(seed)
+    families: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index in sorted(range(len(rows)), key=lambda i: (rows[i].session, rows[i].turn)):
+        families[rows[index].family][rows[index].lineage].append(index)
+    orders = []
+    for _, lineages in sorted(families.items()):
+        queues = [_rotated(queue, draw.randrange(len(queue))) for _, queue in sorted(lineages.items())]
+        draw.shuffle(queues)
+        orders.append(_by_turns(queues))
     return [rows[index] for index in sorted(_by_turns(orders)[:cap])]
+
+
+def _rotated(queue: list[int], start: int) -> list[int]:
+    return queue[start:] + queue[:start]
 
 
 def _by_turns(queues: list[list[int]]) -> list[int]:

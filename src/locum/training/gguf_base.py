@@ -98,11 +98,11 @@ def open_gguf(model: Path) -> Any:
 
     class Reader(gguf.GGUFReader):
         @property
-        def data(self) -> npt.NDArray[np.uint8]:
+        def data(self) -> Any:
             return self._data
 
         @data.setter
-        def data(self, mapped: npt.NDArray[np.uint8]) -> None:
+        def data(self, mapped: Any) -> None:
             self._data = mapped.view(np.ndarray)
 
     try:
