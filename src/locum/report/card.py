@@ -123,5 +123,8 @@ def _named(values: Any) -> tuple[Fact, ...]:
 
 def _limits(results: Results) -> tuple[str, ...]:
     cap = figures.count(results.max_new_tokens, "new token")
-    cut = f"Base and tuned answered each prompt once, greedily, with at most {cap}."
+    cut = (
+        f"Base and tuned answered each prompt once, greedily, with at most {cap}, and at most 32 more than twice the "
+        "agent's own."
+    )
     return (INTERVALS, RECORDED, cut, *map(visible, results.notes))
