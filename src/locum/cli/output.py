@@ -19,6 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; e
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+_TRAIN_EXTRA = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp", "ollama", "httpx")
 _SHOW_AFTER = 1.0
 _LINE_EVERY = 15.0
 # A terminal obeys some characters; out of a log or a model they are shown instead.
@@ -130,6 +131,8 @@ def describe(error: BaseException) -> str:
         return f"the disk is full{where}; free some space and give the same command again: it goes on from here"
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror or type(error).__name__}: {error.filename}"
+    if isinstance(error, ModuleNotFoundError) and error.name in _TRAIN_EXTRA:
+        return f"this verb needs the package {error.name!r}, which is not installed: pip install 'locum[train]'"
     if isinstance(error, MemoryError):
         return "out of memory; choose a smaller base, or a smaller --context-chars"
     text = " ".join(str(error).split())[:300]
