@@ -266,7 +266,7 @@ def test_card_says_how_to_talk_to_it_and_no_folder_of_its_owner(tmp_path: Path) 
     assert card.parity == (
         "12 of 12 conversations identical between training and xllamacpp 2026.2.1, token by token; over "
         "1,480 tokens "
-        "the engine's log-probs and those of the model file's own weights differ by 0.0061 nats on average "
+        "the engine's log-probs and those of the fused model differ by 0.0061 nats on average "
         "and 0.0710 at most."
     )
     assert RESULTS.notes[0] in card.limits

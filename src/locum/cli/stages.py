@@ -125,10 +125,12 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     from locum.export.gguf_file import write_gguf
     from locum.export.modelfile import describe_for_ollama, modelfile
     from locum.export.parity import certify
+    from locum.export.read_back import check_weights
     from locum.runtime.llamacpp import LlamaCpp
     from locum.runtime.scorer import Scorer
     from locum.training.base import resolve_base
     from locum.training.chat_template import Renderer
+    from locum.training.device import Device
 
     resolved = resolve_base(base, progress)
     renderer = Renderer(resolved.folder)
@@ -141,8 +143,10 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
         gguf = partial / f"{name}.{quant}.gguf"
         write_gguf(run / "fused", resolved, renderer, gguf, quant, name, progress)
         progress("certify", 0, 1)
-        with LlamaCpp(gguf, context=8192) as engine, Scorer(gguf, run / "fused") as scorer:
-            parity = certify(renderer, engine, held_out, scorer)
+        weights = check_weights(gguf, run / "fused", quant)
+        exact = Device("cpu", "float32")
+        with LlamaCpp(gguf, context=8192) as engine, Scorer(None, run / "fused", exact) as scorer:
+            parity = certify(renderer, engine, held_out, scorer, quantization=quant, weights=weights)
         progress("certify", 1, 1)
         files.write_json(partial / "parity.json", parity)
         notes = []

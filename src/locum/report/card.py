@@ -97,8 +97,8 @@ def _parity(parity: Parity) -> str:
     if logprobs is None or logprobs.mean_abs_difference is None:
         return f"{sentence}; log-probs were not compared."
     sentence += (
-        f"; over {figures.count(logprobs.tokens, 'token')} the engine's log-probs and those of the model file's own "
-        f"weights differ by {figures.small(logprobs.mean_abs_difference)} nats on average"
+        f"; over {figures.count(logprobs.tokens, 'token')} the engine's log-probs and those of the fused model "
+        f"differ by {figures.small(logprobs.mean_abs_difference)} nats on average"
     )
     if logprobs.max_abs_difference is not None:
         sentence += f" and {figures.small(logprobs.max_abs_difference)} at most"

@@ -1,12 +1,13 @@
-"""Log-probabilities of given responses under a model file, with the file's own weights.
+"""Log-probabilities of given responses under a model, with its own weights in torch.
 
 llama.cpp's server gives probabilities only for tokens that it generates itself, so whole responses are scored in
-torch with the file's dequantized weights; the parity certificate bounds how far the engine is from that.
+torch, a model file's with its dequantized weights. The parity certificate bounds how far the engine is from the fused
+model in full precision.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,30 +16,38 @@ from locum.progress import Progress, silent
 from locum.training.chat_template import Encoded
 from locum.training.packing import chain, pack
 
+if TYPE_CHECKING:
+    from locum.training.device import Device
+
 
 class Scorer:
-    """A model file's weights in torch.
+    """A model in torch.
 
     Args:
-        model: the `.gguf` file.
+        model: the `.gguf` file whose weights are taken; None takes the folder's own.
         folder: a Hugging Face folder with the model's config (`RUN/fused`, or the base's).
+        device: where and how precisely to compute; what is fastest here, where None.
     """
 
-    def __init__(self, model: Path, folder: Path) -> None:
+    def __init__(self, model: Path | None, folder: Path, device: "Device | None" = None) -> None:
         from transformers import AutoConfig, AutoModelForCausalLM
         from transformers.initialization import no_init_weights
 
         from locum.training import attention
         from locum.training.device import best_device
         from locum.training.gguf_base import load_weights
+        from locum.training.loop import load_model
 
+        device = device or best_device()
+        if model is None:
+            self._model: Any = load_model(folder, device)
+            return
         attention.register()
-        device = best_device()
         config = AutoConfig.from_pretrained(folder)
         config._attn_implementation = attention.NAME
         # The random start of every weight is skipped: the file's values take their place at once.
         with no_init_weights():
-            self._model: Any = AutoModelForCausalLM.from_config(config, dtype=device.torch_dtype)
+            self._model = AutoModelForCausalLM.from_config(config, dtype=device.torch_dtype)
         load_weights(self._model, model, config)
         self._model.tie_weights()
         self._model.to(device.name).eval()
