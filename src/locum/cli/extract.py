@@ -24,4 +24,11 @@ def extract(
         extracted = stages.extract(sources, out, context_chars, voice.progress)
         show.funnel(voice, extracted)
         voice.say(f"dataset {out}")
-        voice.result({"dataset": str(out), **extracted["stats"], "skipped_files": extracted["skipped_files"]})
+        voice.result(
+            {
+                "dataset": str(out),
+                **extracted["stats"],
+                "skipped_files": extracted["skipped_files"],
+                "skipped": extracted["skipped"],
+            }
+        )

@@ -23,11 +23,13 @@ _TRAIN_EXTRA = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamac
 _SHOW_AFTER = 1.0
 _LINE_EVERY = 15.0
 # A terminal obeys some characters; out of a log or a model they are shown instead.
-_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | dict.fromkeys(range(127, 160), "�")
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | dict.fromkeys(
+    (*range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\N{REPLACEMENT CHARACTER}"
+)
 
 
 def printable(text: str) -> str:
-    """`text` with nothing in it that moves a cursor, sets a colour or rings a bell."""
+    """`text` with nothing in it that moves a cursor, sets a colour, turns the writing round or rings a bell."""
     return text.translate(_VISIBLE)
 
 

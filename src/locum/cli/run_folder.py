@@ -5,6 +5,7 @@ first unfinished stage anew (training goes on from its last checkpoint). `manife
 the records, which then go.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from locum import files
+from locum import __version__, files
 from locum.errors import NameTakenError, RunError
 
 
@@ -33,6 +34,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     skip_bad: bool
     force: bool
     """Replace a finished run, another request's unfinished one, and a model of the same name."""
+    version: str = __version__
+    """Of Locum: another one may leave other records."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -53,6 +56,8 @@ class Run:
     def __init__(self, folder: Path, request: Request, say: Callable[[str], None]) -> None:
         self.folder, self.request = folder, request
         self._records = folder / ".stages"
+        if "\ufffd" in os.fsencode(folder.absolute()).decode("utf-8", "replace"):
+            raise RunError(f"the path {str(folder)!r} is not UTF-8, which every file of a run is; give another --out")
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{str(folder)!r} is a file; give a folder with --out")
         finished, unfinished = _is_finished(folder), (folder / _REQUEST).is_file()

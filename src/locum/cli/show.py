@@ -11,6 +11,8 @@ def funnel(voice: Output, extracted: dict[str, Any]) -> None:
     stats = extracted["stats"]
     lines = stats["lines"]
     voice.say(f"{_count(stats['files'], 'file')}, {_count(stats['sessions'], 'session')}", style="bold")
+    for reason, times in extracted["skipped"].items():
+        voice.say(f"  left aside {_count(times, 'file')}: {reason}")
     voice.say(
         f"  {lines['total']:,} lines = {lines['used']:,} used + {lines['noise']:,} noise"
         f" + {lines['unknown']:,} unknown + {lines['bad']:,} bad"

@@ -5,6 +5,7 @@ dataset -> train -> export -> deploy -> evaluate -> gate -> report -> manifest.j
 
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -69,6 +70,7 @@ def extract(
     return {
         "stats": msgspec.to_builtins(dataset.stats),
         "skipped_files": len(reading.skipped),
+        "skipped": dict(Counter(skipped.reason for skipped in reading.skipped).most_common()),
         "inputs": {"files": len(inputs), "bytes": sum(i["bytes"] for i in inputs), "sha256": files.digest(inputs)},
     }
 

@@ -43,6 +43,8 @@ def discover(source: Path | str) -> list[Found]:
     if source == AUTO:
         return [_folder(str(folder), folder) for folder in _agents_folders()]
     path = Path(source)
+    if not _is_utf8(path):
+        raise SourceError(f"a path that is not UTF-8: {_shown(path)}; rename it, since no file of a run could name it")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -75,11 +77,11 @@ def _folder(source: str, root: Path) -> Found:
     skipped: list[Skipped] = []
 
     def refused(error: OSError) -> None:
-        skipped.append(Skipped(str(error.filename), f"cannot be read: {error.strerror}"))
+        skipped.append(Skipped(_shown(Path(error.filename)), f"cannot be read: {error.strerror}"))
 
     for folder, below, names in os.walk(root, onerror=refused):
         here = Path(folder)
-        skipped += [Skipped(str(here / name), "a link") for name in sorted(below) if (here / name).is_symlink()]
+        skipped += [Skipped(_shown(here / name), "a link") for name in sorted(below) if (here / name).is_symlink()]
         below[:] = sorted(name for name in below if name != ".git" and not (here / name).is_symlink())
         for name in sorted(names):
             path = here / name
@@ -87,7 +89,7 @@ def _folder(source: str, root: Path) -> Found:
             if reason is None:
                 files.append(path)
             else:
-                skipped.append(Skipped(str(path), reason))
+                skipped.append(Skipped(_shown(path), reason))
     if not files and not skipped:
         raise SourceError(f"an empty folder: {root}; name a folder that holds session logs")
     return Found(source, False, tuple(files), tuple(skipped))
@@ -102,7 +104,18 @@ def _reason_to_skip(path: Path) -> str | None:
         return "a link"
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
+    if not _is_utf8(path):
+        return "a path that is not UTF-8"
     return None if status.st_size else "empty"
+
+
+def _is_utf8(path: Path) -> bool:
+    return str(path) == _shown(path)
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be written anywhere."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def distinct_files(found: Sequence[Found]) -> list[Path]:

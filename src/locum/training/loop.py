@@ -125,11 +125,13 @@ class _Training:
         self.skipped: list[str] = []
         limit = _context_length(base.folder)
         self.sequences = chain(self._encode(train_rows, limit))
+        self.rows = len(train_rows) - len(self.skipped)
+        if not self.sequences:
+            raise TrainingError(f"every row was left out; the first because: {self.skipped[0]}")
         self.valid = chain(self._encode(valid_rows, limit))
         self.fingerprint = files.digest(
             [[row.id for row in train_rows], [row.id for row in valid_rows], str(base.folder), options]
         )
-        self.rows = len(train_rows) - len(self.skipped)
         self.plan = self._plan()
         self.valid = _look_at(self.valid, _tokens(sequence for batch in self.plan for sequence in batch), options.seed)
 
@@ -149,8 +151,6 @@ class _Training:
                 self.skipped.append(str(error))
                 continue
             encoded.append(tokens)
-        if rows and not encoded:
-            raise TrainingError(f"every row was left out; the first because: {self.skipped[0]}")
         return encoded
 
     def _plan(self) -> list[list[TokenSequence]]:
@@ -248,7 +248,7 @@ class _Training:
             torch.save(
                 {
                     "fingerprint": self.fingerprint,
-                    "state": msgspec.json.encode(state).decode(),
+                    "state": msgspec.to_builtins(state),
                     "adapter": adapter_state(self.layers),
                     "best": self.best,
                     "optimizer": optimizer.state_dict(),
@@ -263,7 +263,7 @@ class _Training:
             if kept["fingerprint"] == self.fingerprint:
                 load_adapter_state(self.layers, kept["adapter"])
                 optimizer.load_state_dict(kept["optimizer"])
-                return msgspec.json.decode(kept["state"], type=_State), kept["best"]
+                return msgspec.convert(kept["state"], _State), kept["best"]
         return _State(), adapter_state(self.layers)
 
     def _finish(self, state: _State, device: Device) -> TrainResult:
