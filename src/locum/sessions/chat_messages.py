@@ -57,6 +57,20 @@ class Conversation:
             self.messages.append(Message(role, content, origin=origin))
         self._unreadable = self._unreadable or not readable
 
+    def amend(self, **changes: Any) -> None:
+        """Change fields of the message added last, where the log says more of it than its shape holds."""
+        self.messages[-1] = msgspec.structs.replace(self.messages[-1], **changes)
+
+    def signal(self, call: str, *signals: Signal) -> None:
+        """Give the message that made a call, its result not yet added, what the log says about the call."""
+        if call in self._open:
+            turn = self._open[call][1]
+            self.messages[turn] = with_signals(self.messages[turn], *signals)
+
+    def awaits(self, call: Any) -> bool:
+        """Whether a call of this id has been made whose result has not been added."""
+        return isinstance(call, str) and call in self._open
+
     def _add_turn(self, raw: dict[str, Any], content: str, origin: Origin) -> None:
         calls = tuple(self._calls_of(raw))
         refusal = raw.get("refusal")
@@ -95,10 +109,13 @@ class Conversation:
             raise BadRecord("a tool result without its call")
         tool, turn = self._open.pop(call)
         if self._failed is not None and self._failed(content):
-            made = self.messages[turn]
-            signals = dict.fromkeys((*made.signals, "tool_error"))
-            self.messages[turn] = msgspec.structs.replace(made, signals=tuple(signals))
+            self.messages[turn] = with_signals(self.messages[turn], "tool_error")
         self.messages.append(Message("tool", content, tool_call_id=call, tool_name=tool, origin="tool"))
+
+
+def with_signals(message: Message, *signals: Signal) -> Message:
+    """The message with these signals too, each of them once."""
+    return msgspec.structs.replace(message, signals=tuple(dict.fromkeys((*message.signals, *signals))))
 
 
 def _text(content: Any) -> tuple[str, bool]:
