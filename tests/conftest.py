@@ -1,12 +1,17 @@
 """What the rooms' tests share: a tiny base and the real small one, rows, and float32 for exact comparisons."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from small_models import many_rows, write_tiny_base
 
 from locum.training.base import Base
 from locum.types import Row
+
+if TYPE_CHECKING:
+    from locum.training.chat_template import Renderer
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +38,20 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture
-def float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is computed in float32 on the CPU, whatever the processor does well."""
+def float32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything is computed in float32 on one thread of the CPU, whatever the processor does well."""
+    import torch
+
     from locum.training import device, loop
 
     exact = device.Device("cpu", "float32")
     monkeypatch.setattr(device, "best_device", lambda: exact)
     monkeypatch.setattr(loop, "best_device", lambda: exact)
+    threads = torch.get_num_threads()
+    # Products of a tiny model gain nothing from a second thread, and wait for it where others are at work.
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -47,3 +59,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty store of models."""
     monkeypatch.setenv("LOCUM_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def tiny_renderer(tiny_base: Base) -> "Renderer":
+    """The tiny base's renderer."""
+    from locum.training.chat_template import Renderer
+
+    return Renderer(tiny_base.folder)

@@ -61,7 +61,13 @@ class Renderer:
     def _end_of_turn(self) -> int:
         """The token that ends the agent's turn: the first token the template writes after an answer."""
         answer = (Message(role="user", content="?"), Message(role="assistant", content="."))
-        tail = self.text(answer)[len(self.prompt_text(answer[:1])) + 1 :]
+        prompt, whole = self.prompt_text(answer[:1]), self.text(answer)
+        if not whole.startswith(prompt):
+            raise BaseError(
+                "the base's chat template renders the prompt differently once it is answered; "
+                "choose a base whose template only appends"
+            )
+        tail = whole[len(prompt) + 1 :]
         ends: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
         if not ends or ends[0] not in self.tokenizer.all_special_ids:
             raise BaseError(f"the base's chat template ends an answer with {tail!r}, which is no special token")
