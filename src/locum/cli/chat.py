@@ -1,5 +1,6 @@
 """`locum chat NAME`: talk to a deployed model, side by side with its base if you like."""
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -35,7 +36,7 @@ def chat(
         with ExitStack() as stack:
             speakers = _speakers(name, beside, stack)
             histories: dict[str, list[Any]] = {speaker: _opening(system) for speaker in speakers}
-            for said in [message] if message is not None else _lines(voice):
+            for said in [_text(message)] if message is not None else _lines(voice):
                 answers = {
                     speaker: _answer(voice, speaker, len(speakers) > 1, talk, histories[speaker], said, sampling)
                     for speaker, talk in speakers.items()
@@ -47,7 +48,12 @@ def chat(
 def _opening(system: str | None) -> list[Any]:
     from locum.types import Message
 
-    return [Message(role="system", content=system)] if system else []
+    return [Message(role="system", content=_text(system))] if system else []
+
+
+def _text(argument: str) -> str:
+    """An argument of the command line as text: bytes in it that are no text are replaced."""
+    return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def _speakers(name: str, beside: str | None, stack: Any) -> dict[str, Any]:

@@ -24,11 +24,5 @@ def extract(
         extracted = stages.extract(sources, out, context_chars, voice.progress)
         show.funnel(voice, extracted)
         voice.say(f"dataset {out}")
-        voice.result(
-            {
-                "dataset": str(out),
-                **extracted["stats"],
-                "skipped_files": extracted["skipped_files"],
-                "skipped": extracted["skipped"],
-            }
-        )
+        unread = {key: extracted[key] for key in ("skipped_files", "skipped")}
+        voice.result({"dataset": str(out), **extracted["stats"], **unread})

@@ -41,6 +41,7 @@ def main() -> None:
     # Libraries speak to their own developers here; what a user must know, Locum says itself.
     warnings.simplefilter("ignore")
     # Logs, file names and models hold any character; a terminal that lacks one must not end the work.
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")

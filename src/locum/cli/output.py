@@ -129,8 +129,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing is lost: the same command goes on from here"
     if _is_disk_full(error):
-        where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
-        return f"the disk is full{where}; free some space and give the same command again: it goes on from here"
+        return "the disk is full; free some space and give the same command again: it goes on from here"
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror or type(error).__name__}: {error.filename}"
     if isinstance(error, ModuleNotFoundError) and error.name in _TRAIN_EXTRA:

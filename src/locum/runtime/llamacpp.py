@@ -143,7 +143,8 @@ class LlamaCpp:
             "cache_prompt": True,
             "stream": True,
         }
-        with self._client.stream("POST", "/completion", json=body) as answer:
+        # The server closes a connection on which it has streamed, so it is not to be used again.
+        with self._client.stream("POST", "/completion", json=body, headers={"Connection": "close"}) as answer:
             if answer.status_code != 200:
                 answer.read()
                 raise EngineError(f"llama.cpp answered {answer.status_code}: {_reason(answer)}")

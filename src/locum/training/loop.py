@@ -244,7 +244,8 @@ class _Training:
         self.progress("train", state.step, len(self.plan), note)
 
     def _save(self, state: _State, optimizer: torch.optim.Optimizer) -> None:
-        with files.atomic_path(self.work / "state.pt") as partial:
+        # A file of our own: torch's does not say why it cannot be written.
+        with files.atomic_path(self.work / "state.pt") as partial, partial.open("wb") as out:
             torch.save(
                 {
                     "fingerprint": self.fingerprint,
@@ -253,7 +254,7 @@ class _Training:
                     "best": self.best,
                     "optimizer": optimizer.state_dict(),
                 },
-                partial,
+                out,
             )
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[_State, dict[str, torch.Tensor]]:
