@@ -152,6 +152,12 @@ def _parsed(text: str) -> Any:
             return None
 
 
+def kind_of(record: Any) -> str:
+    """The `type` of a record or content block as a short name that can be counted and shown."""
+    kind = record.get("type") if isinstance(record, dict) else None
+    return kind[:40] if isinstance(kind, str) and kind else "(no type)"
+
+
 def check_depth(value: Any) -> None:
     """Refuse a value that is nested too deeply to be written inside a row.
 

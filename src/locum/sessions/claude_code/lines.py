@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from locum.sessions.claude_code.texts import Heard, hear, kind_of
-from locum.sessions.jsonl import BadRecord, arguments, decode, decode_line, numbered_lines, utc
+from locum.sessions.claude_code.texts import Heard, hear
+from locum.sessions.jsonl import BadRecord, arguments, decode, decode_line, kind_of, numbered_lines, utc
 from locum.sessions.ledger import Ledger
 from locum.types import Signal, ToolCall
 

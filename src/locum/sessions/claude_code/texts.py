@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from locum.sessions.jsonl import kind_of
 from locum.types import Signal
 
 HARNESS_PREFIXES = (
@@ -111,12 +112,6 @@ def hear(content: str | list[Any], *, from_harness: bool, stopped: bool) -> Hear
         else:
             unknown = f"user block: {kind}"
     return Heard(tuple(results), _joined(harness), _joined(human), interrupted, unreadable=unreadable, unknown=unknown)
-
-
-def kind_of(record: Any) -> str:
-    """The `type` of a record or content block as a short name that can be counted and shown."""
-    kind = record.get("type") if isinstance(record, dict) else None
-    return kind[:40] if isinstance(kind, str) and kind else "(no type)"
 
 
 def _joined(texts: list[str]) -> str:
