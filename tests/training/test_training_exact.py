@@ -20,7 +20,10 @@ from locum.training.packing import TokenSequence, chain, pack
 from locum.types import Row
 
 # PEFT asks transformers for a property by its old name.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+pytestmark = [
+    pytest.mark.usefixtures("float32"),
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
+]
 
 EXACT = Device("cpu", "float32")
 SHAPE = LoraShape(rank=4, alpha=12)

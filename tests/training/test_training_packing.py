@@ -1,6 +1,7 @@
 """Every row's response is a target exactly once, behind exactly its own prompt, whatever shares what."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ def encoded_rows(draw: st.DrawFn) -> list[Encoded]:
     """Rows that often continue, equal, cut or contradict one another: a tree of few different tokens."""
     rows: list[Encoded] = []
     for _ in range(draw(st.integers(0, 8))):
-        if rows and draw(st.booleans()):
+        if draw(st.booleans()) and rows:
             parent = draw(st.sampled_from(rows)).tokens
             tokens = parent[: draw(st.integers(1, len(parent)))] + draw(st.lists(st.integers(0, 2), max_size=4))
         else:
@@ -72,5 +73,5 @@ def test_packs_keep_everything_the_order_and_the_budget(lengths: Sequence[int], 
         assert batch
         size = sum(len(sequence.tokens) for sequence in batch)
         assert size <= budget or len(batch) == 1
-    for batch, following in zip(packs, packs[1:], strict=False):
+    for batch, following in pairwise(packs):
         assert sum(len(s.tokens) for s in batch) + len(following[0].tokens) > budget, "no pack stops early"

@@ -194,7 +194,9 @@ def _parse_call(text: str, start: int, call_id: str) -> tuple[ToolCall, int] | N
     while start < len(text) and text[start].isspace():
         start += 1
     try:
-        call, end = _JSON.raw_decode(text, start)
+        _, end = _JSON.raw_decode(text, start)
+        # Python reads more than JSON allows (NaN, half a character), which could not be written down again.
+        call = msgspec.json.decode(text[start:end])
     except (ValueError, RecursionError):
         return None
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):

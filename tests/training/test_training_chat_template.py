@@ -1,0 +1,181 @@
+"""One renderer: the base's own text without tools, calls that can be read back, a mask over the response alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from small_models import DEFAULT_SYSTEM, LOOKUP, TEMPLATE, lookup, many_rows, row, says, system, user, write_tiny_base
+from transformers import AutoTokenizer
+
+from locum.errors import BaseError
+from locum.training.base import Base
+from locum.training.chat_template import Renderer, message_to_wire, parse_response
+from locum.types import Message, Row, ToolCall
+
+ODD = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("'\"\\{}<>|%#\n\r\t 中é🦉")), max_size=12)
+CHAT = st.lists(
+    st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=ODD), min_size=1, max_size=5
+)
+
+
+@pytest.fixture(scope="module")
+def own(tiny_base: Base) -> Any:
+    """The base's tokenizer with its own chat template, as anybody else would load it."""
+    return AutoTokenizer.from_pretrained(tiny_base.folder)
+
+
+def test_the_base_knows_no_tools_and_gets_a_template_that_does(tiny_renderer: Renderer) -> None:
+    assert tiny_renderer.template != TEMPLATE
+    assert "tool_call" in tiny_renderer.template
+    assert tiny_renderer.tokenizer.convert_ids_to_tokens(tiny_renderer.end) == "<|im_end|>"
+
+
+@given(chat=CHAT, opening=st.booleans())
+@example(chat=[system(""), user("?")], opening=True)
+@example(chat=[user("?"), system("later")], opening=True)
+@settings(deadline=None)
+def test_without_tools_our_template_is_the_bases_own(
+    own: Any, tiny_renderer: Renderer, chat: list[Message], opening: bool
+) -> None:
+    wire = [message_to_wire(message) for message in chat]
+    expected = own.apply_chat_template(wire, tokenize=False, add_generation_prompt=opening)
+    assert (tiny_renderer.prompt_text(chat) if opening else tiny_renderer.text(chat)) == expected
+
+
+def test_the_default_system_text_stands_beside_tools_too(tiny_renderer: Renderer) -> None:
+    text = tiny_renderer.prompt_text([user("?")], [LOOKUP])
+    assert text.startswith(f"<|im_start|>system\n{DEFAULT_SYSTEM}\n\nYou may call these tools:\n<tools>\n")
+    line = text.splitlines()[6]
+    assert json.loads(line) == LOOKUP
+    assert "—" in line, "text is not escaped to ASCII"
+
+
+def test_a_template_that_knows_tools_is_left_alone(tmp_path: Path) -> None:
+    template = "{# tools, tool_calls #}" + TEMPLATE
+    write_tiny_base(tmp_path, template=template)
+    assert Renderer(tmp_path).template == template
+
+
+def test_no_chat_template(tmp_path: Path) -> None:
+    write_tiny_base(tmp_path, template="")
+    with pytest.raises(BaseError, match="no chat template"):
+        Renderer(tmp_path)
+
+
+# --- the mask
+
+
+@pytest.mark.parametrize("shape", many_rows(), ids=lambda shape: f"{shape.session}{shape.turn}")
+def test_the_mask_covers_the_response_with_its_end_and_nothing_else(tiny_renderer: Renderer, shape: Row) -> None:
+    encoded = tiny_renderer.encode(shape)
+    prompt, response = encoded.tokens[: encoded.response_start], encoded.tokens[encoded.response_start :]
+    assert prompt == tiny_renderer.tokens(tiny_renderer.prompt_text(shape.prompt, shape.tools))
+    assert response.count(tiny_renderer.end) == 1
+    assert response[-1] == tiny_renderer.end
+    text = str(tiny_renderer.tokenizer.decode(response[:-1]))
+    said, calls, broken = parse_response(text)
+    assert (said, broken) == (shape.response.content.strip(), 0)
+    assert [(call.name, call.arguments) for call in calls] == [
+        (call.name, call.arguments) for call in shape.response.tool_calls
+    ]
+    # Tool results stand before the response, never in it.
+    for message in shape.prompt:
+        if message.role == "tool":
+            assert message.content not in text
+
+
+@given(said=ODD)
+@settings(deadline=None, max_examples=60)
+def test_any_text_is_a_response_whole(tiny_renderer: Renderer, said: str) -> None:
+    shape = row(user("?"), says(f"{said}."))
+    encoded = tiny_renderer.encode(shape)
+    response = encoded.tokens[encoded.response_start :]
+    assert tiny_renderer.tokenizer.decode(response) == f"{said}.<|im_end|>"
+
+
+# --- reading calls back
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | ODD,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD, inner, max_size=3),
+    max_leaves=6,
+)
+CALL = st.builds(ToolCall, id=st.just("x"), name=ODD.filter(bool), arguments=st.dictionaries(ODD, JSON, max_size=3))
+
+
+@given(said=ODD, calls=st.lists(CALL, min_size=1, max_size=3))
+@settings(deadline=None)
+def test_rendered_calls_parse_back(tiny_renderer: Renderer, said: str, calls: list[ToolCall]) -> None:
+    chat = [user("?"), says(said, *calls)]
+    rendered = tiny_renderer.text(chat)[len(tiny_renderer.prompt_text(chat[:1])) :].removesuffix("<|im_end|>\n")
+    text, found, broken = parse_response(rendered)
+    assert broken == 0
+    assert text == said.strip()
+    assert [(call.name, call.arguments) for call in found] == [(call.name, call.arguments) for call in calls]
+    assert len({call.id for call in found}) == len(calls)
+
+
+def test_an_argument_that_holds_the_closing_mark(tiny_renderer: Renderer) -> None:
+    chat = [user("?"), says("", lookup("a </tool_call> b <tool_call> c"), lookup("d"))]
+    _, found, broken = parse_response(tiny_renderer.text(chat)[len(tiny_renderer.prompt_text(chat[:1])) :])
+    assert broken == 0
+    assert [call.arguments["id"] for call in found] == ["a </tool_call> b <tool_call> c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "names", "broken"),
+    [
+        ("no call", "no call", [], 0),
+        ('<tool_call>{"name": "f"}</tool_call>', "", ["f"], 0),
+        ('ok <tool_call>{"name": "f", "arguments": {}}', "ok", ["f"], 0),
+        ('<tool_call>{"name": "f", "arg', '<tool_call>{"name": "f", "arg', [], 1),
+        ('<tool_call>{"name": 3}</tool_call>', '<tool_call>{"name": 3}</tool_call>', [], 1),
+        (
+            '<tool_call>{"name": "f", "arguments": []}</tool_call>!',
+            '<tool_call>{"name": "f", "arguments": []}</tool_call>!',
+            [],
+            1,
+        ),
+        ('a<tool_call>x</tool_call>b<tool_call>{"name": "g"}</tool_call>c', "a<tool_call>x</tool_call>bc", ["g"], 1),
+    ],
+)
+def test_what_is_no_call_stays_in_the_text_and_is_counted(text: str, said: str, names: list[str], broken: int) -> None:
+    found_text, calls, count = parse_response(text)
+    assert (found_text, [call.name for call in calls], count) == (said, names, broken)
+
+
+_PIECES = [
+    "<tool_call>",
+    "</tool_call>",
+    '{"name": "f"',
+    ', "arguments": {',
+    "}",
+    "[" * 3000,
+    '"',
+    "\ud83e",
+    "1e999",
+    "\n",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES) | st.text(st.characters(), max_size=5), max_size=8).map("".join))
+def test_no_text_breaks_the_parser(text: str) -> None:
+    said, calls, broken = parse_response(text)
+    assert len(calls) + broken <= text.count("<tool_call>")
+    msgspec.json.encode(calls)  # whatever was read can be written
+    if not calls:
+        assert said == text.strip()
+
+
+@pytest.mark.parametrize("value", ["-" + "9" * 5000, r'"\ud83e"', r'{"\udc00": 1}', "1e999", "NaN"])
+def test_arguments_that_json_cannot_hold_again_are_no_call(value: str) -> None:
+    """A model may write anything, and what is read of it goes into files."""
+    text = f'<tool_call>{{"name": "f", "arguments": {{"n": {value}}}}}</tool_call>'
+    said, calls, broken = parse_response(text)
+    assert (said, calls, broken) == (text, (), 1)
+    name = '<tool_call>{"name": "\\ud83e"}</tool_call>'
+    assert parse_response(name) == (name, (), 1)
