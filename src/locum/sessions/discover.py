@@ -41,7 +41,7 @@ def discover(source: Path | str) -> list[Found]:
         SourceError: there is no such file or folder, it is neither, or `auto` finds no agent's logs.
     """
     if source == AUTO:
-        return [_folder(str(folder), folder) for folder in _agents_folders()]
+        return [_agents_logs()]
     path = Path(source)
     if not _is_utf8(path):
         raise SourceError(f"a path that is not UTF-8: {_shown(path)}; rename it, since no file of a run could name it")
@@ -60,19 +60,47 @@ def discover(source: Path | str) -> list[Found]:
     raise SourceError(f"neither a file nor a folder: {path}; name a session log, a folder of them, or auto")
 
 
-def _agents_folders() -> list[Path]:
-    """Where the known agents keep their logs on this machine."""
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    claude = Path(configured).expanduser() if configured else Path.home() / ".claude"
-    places = [claude / "projects"]
-    folders = [place for place in places if place.is_dir()]
-    if not folders:
+def _agents_logs() -> Found:
+    """What the known agents keep on this machine, as one source: it is enough that one of them was used."""
+    places = _agents_folders()
+    walks = [_walk(place) for place in places if place.is_dir()]
+    if not any(files or skipped for files, skipped in walks):
         looked = ", ".join(str(place) for place in places)
         raise SourceError(f"auto: no agent's logs at {looked}; name a session log or a folder of them")
-    return folders
+    files = tuple(path for found, _ in walks for path in found)
+    return Found(AUTO, False, files, tuple(left for _, skipped in walks for left in skipped))
+
+
+def _agents_folders() -> list[Path]:
+    """Where the known agents keep their logs on this machine."""
+    home = Path.home()
+    claude = _configured("CLAUDE_CONFIG_DIR", home / ".claude")
+    codex = _configured("CODEX_HOME", home / ".codex")
+    return [
+        claude / "projects",
+        codex / "sessions",
+        codex / "archived_sessions",
+        home / ".pi" / "agent" / "sessions",
+        *(home / brand / "agents" for brand in (".openclaw", ".clawdbot", ".moltbot")),
+        home / ".gemini" / "tmp",
+    ]
+
+
+def _configured(variable: str, default: Path) -> Path:
+    """A folder that the user may have moved with an environment variable."""
+    configured = os.environ.get(variable)
+    return Path(configured).expanduser() if configured else default
 
 
 def _folder(source: str, root: Path) -> Found:
+    files, skipped = _walk(root)
+    if not files and not skipped:
+        raise SourceError(f"an empty folder: {root}; name a folder that holds session logs")
+    return Found(source, False, tuple(files), tuple(skipped))
+
+
+def _walk(root: Path) -> tuple[list[Path], list[Skipped]]:
+    """The files below a folder, and what is left aside."""
     files: list[Path] = []
     skipped: list[Skipped] = []
 
@@ -90,9 +118,7 @@ def _folder(source: str, root: Path) -> Found:
                 files.append(path)
             else:
                 skipped.append(Skipped(_shown(path), reason))
-    if not files and not skipped:
-        raise SourceError(f"an empty folder: {root}; name a folder that holds session logs")
-    return Found(source, False, tuple(files), tuple(skipped))
+    return files, skipped
 
 
 def _reason_to_skip(path: Path) -> str | None:

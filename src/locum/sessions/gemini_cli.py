@@ -29,6 +29,7 @@ from locum.sessions.jsonl import (
     values,
 )
 from locum.sessions.ledger import Ledger
+from locum.sessions.providers import provider_of
 from locum.sessions.reader import FileReading
 from locum.sessions.transcript import Transcript, Turn
 from locum.types import Origin, Session
@@ -328,7 +329,7 @@ class _Chat:
                         source=str(self._path),
                         messages=tuple(window.messages),
                         started=window.started or utc(self._metadata.get("startTime")),
-                        provider="google" if "gem" in (window.model or "") else None,
+                        provider=provider_of(window.model),
                         model=window.model,
                     )
                 )

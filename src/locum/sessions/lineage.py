@@ -15,6 +15,9 @@ from locum.types import Session
 def join_lineages(sessions: Sequence[Session]) -> list[Session]:
     """Give sessions that share a lineage, or a message id of the same format, one lineage.
 
+    A session after whose id another one's lineage is named (a fork of a fork, a sub-agent of a sub-agent) links its
+    own lineage with that one.
+
     It is the smallest of its members' names, so it does not depend on the order of the files. Order and
     content are kept.
     """
@@ -27,13 +30,18 @@ def join_lineages(sessions: Sequence[Session]) -> list[Session]:
             node = parent[node]
         return node
 
+    def link(one: str, other: str) -> None:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+
+    lineages = {session.lineage for session in sessions}
     first_with: dict[tuple[str, str], str] = {}
     for session in sessions:
+        if session.id in lineages:
+            link(session.id, session.lineage)
         for message in session.messages:
             if message.id is not None:
-                other = first_with.setdefault((session.format, message.id), session.lineage)
-                low, high = sorted((root(other), root(session.lineage)))
-                parent[high] = low
+                link(first_with.setdefault((session.format, message.id), session.lineage), session.lineage)
     return [msgspec.structs.replace(session, lineage=root(session.lineage)) for session in sessions]
 
 

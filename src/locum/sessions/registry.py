@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from locum.sessions.claude_code import ClaudeCode
+from locum.sessions.codex import Codex
+from locum.sessions.gemini_cli import GeminiCLI
 from locum.sessions.jsonl import BOM, HEAD
 from locum.sessions.openai_chat import OpenAIChat
+from locum.sessions.pi import Pi
 from locum.sessions.reader import FileReading, Reader
 from locum.sessions.tau_bench import TauBench
 
@@ -12,6 +15,9 @@ __all__ = ["READERS", "FileReading", "Reader", "reader_of"]
 
 READERS: tuple[Reader, ...] = (
     ClaudeCode(),
+    Codex(),
+    Pi(),
+    GeminiCLI(),
     TauBench(),
     OpenAIChat(),
 )

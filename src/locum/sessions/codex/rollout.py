@@ -14,13 +14,13 @@ from locum.sessions.codex.items import call_of, hear, result_of, texts_of
 from locum.sessions.codex.lines import CALLS, ELSEWHERE, EVENTS, ITEMS, OUTPUTS, TYPES
 from locum.sessions.jsonl import BadRecord, decode, decode_line, kind_of, numbered_lines, utc
 from locum.sessions.ledger import Ledger
+from locum.sessions.providers import provider_of
 from locum.sessions.transcript import Transcript, Turn, Window
 from locum.types import Message, Session
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 _LONG = 16
 """Ids shorter than this are counters, the same in many sessions."""
-_PROVIDERS = {"gpt": "openai", "codex": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "claude": "anthropic"}
 
 
 def read_rollout(path: Path, ledger: Ledger) -> tuple[Session, ...]:
@@ -359,7 +359,6 @@ class _Rollout:
     def _session(self, number: int, window: Window, system: str, tools: tuple[dict[str, Any], ...]) -> Session:
         name = self._name()
         provider = self._meta.get("model_provider")
-        named = next((named for start, named in _PROVIDERS.items() if (window.model or "").startswith(start)), None)
         opening = [Message("system", system, origin="system")] if system else []
         return Session(
             id=name if number == 1 else f"{name}#{number}",
@@ -369,7 +368,7 @@ class _Rollout:
             messages=(*opening, *window.messages),
             tools=tools,
             started=window.started or utc(self._meta.get("timestamp")),
-            provider=provider if isinstance(provider, str) and provider else named,
+            provider=provider_of(window.model) or (provider if isinstance(provider, str) and provider else None),
             model=window.model,
         )
 
