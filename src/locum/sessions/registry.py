@@ -9,6 +9,8 @@ from locum.sessions.jsonl import BOM, HEAD
 from locum.sessions.openai_chat import OpenAIChat
 from locum.sessions.pi import Pi
 from locum.sessions.reader import FileReading, Reader
+from locum.sessions.swe_agent import SweAgent
+from locum.sessions.tau2_bench import Tau2Bench
 from locum.sessions.tau_bench import TauBench
 
 __all__ = ["READERS", "FileReading", "Reader", "reader_of"]
@@ -19,6 +21,8 @@ READERS: tuple[Reader, ...] = (
     Pi(),
     GeminiCLI(),
     TauBench(),
+    Tau2Bench(),
+    SweAgent(),
     OpenAIChat(),
 )
 """In the order in which they are asked: the more particular format first."""

@@ -1,0 +1,120 @@
+"""Records of files that hold them as JSON lines, as one JSON list, or as one object: exporters write all three."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from locum.sessions.jsonl import BOM, BadRecord, decode, decode_line, head_records, numbered_lines, values
+from locum.sessions.ledger import Ledger
+
+_ANY = msgspec.json.Decoder()
+_LIST = msgspec.json.Decoder(list[Any])
+
+
+def read_records(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
+    """The records of a file with their numbers from 1: of JSON lines the line's, else the place in the list.
+
+    Blank lines and what is no JSON go to the ledger. Of a list that is cut, the records before the cut come.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    layout = _layout(path)
+    if layout == "list":
+        found, broken = list_records(path.read_bytes().removeprefix(BOM))
+        yield from enumerate(found, 1)
+        if broken is not None:
+            ledger.bad(len(found) + 1, broken)
+    elif layout == "object":
+        try:
+            yield 1, decode(_ANY, path.read_bytes().removeprefix(BOM))
+        except BadRecord as reason:
+            ledger.bad(1, str(reason))
+    else:
+        for number, raw in numbered_lines(path):
+            if not raw:
+                ledger.noise(number, "blank")
+                continue
+            try:
+                records = decode_line(_ANY, raw)
+            except BadRecord as reason:
+                ledger.bad(number, str(reason))
+                continue
+            for record in records:
+                yield number, record
+
+
+def list_records(raw: bytes) -> tuple[list[Any], str | None]:
+    """The values of a JSON list, and what is wrong with it where it is cut or broken: then those before."""
+    try:
+        return decode(_LIST, raw), None
+    except BadRecord as error:
+        reason = str(error)
+    text = raw.decode(errors="replace")
+    return list(_whole(text, text.find("[") + 1)), reason
+
+
+def member(raw: bytes, key: str) -> Any:
+    """The value of a key of a JSON object that is cut somewhere: of a list the values before the cut.
+
+    Returns:
+        The value, or None where the key or a whole value is missing.
+    """
+    text = raw.decode(errors="replace")
+    at = text.find(f'"{key}"')
+    colon = text.find(":", at)
+    if at == -1 or colon == -1:
+        return None
+    whole = next(_whole(text, colon + 1), None)
+    if whole is not None or not text[colon + 1 :].lstrip().startswith("["):
+        return whole
+    return list(_whole(text, text.find("[", colon) + 1))
+
+
+def _whole(text: str, at: int) -> Iterator[Any]:
+    for value in values(text, at):
+        try:
+            yield decode(_ANY, value)
+        except BadRecord:
+            return
+
+
+def head_values(head: bytes, path: Path) -> Iterator[Any]:
+    """The records by which a file's format is recognised: those that are whole in the head; where there is none,
+    the first one, however long it is.
+    """
+    start = head.lstrip()[:1]
+    if start == b"[":
+        text = head.decode(errors="replace")
+        found = list(_whole(text, text.find("[") + 1))
+        yield from found or list_records(path.read_bytes().removeprefix(BOM))[0][:1]
+    elif start == b"{":
+        if _layout(path) == "object":
+            yield from _decoded(path.read_bytes().removeprefix(BOM))
+        else:
+            yield from list(head_records(head)) or _decoded(next(_first_line(path), b""))
+
+
+def _layout(path: Path) -> str:
+    """ "list", "object" or "lines"."""
+    first = next(_first_line(path), b"")
+    if first.startswith(b"["):
+        return "list"
+    if not first.startswith(b"{") or any(True for _ in _decoded(first)):
+        return "lines"
+    # Either the first of many lines is damaged, or one object goes over many lines: then the first holds
+    # nothing but its brace or its first key.
+    return "object" if len(first) < 200 and first[-1:] in b"{[," else "lines"
+
+
+def _first_line(path: Path) -> Iterator[bytes]:
+    return (raw for _, raw in numbered_lines(path) if raw)
+
+
+def _decoded(raw: bytes) -> Iterator[Any]:
+    try:
+        yield decode(_ANY, raw)
+    except BadRecord:
+        return
