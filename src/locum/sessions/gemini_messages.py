@@ -168,5 +168,5 @@ def _texts(content: Any) -> tuple[list[str], bool]:
 
 
 def _as_text(value: Any) -> str:
-    check_depth(value if isinstance(value, dict | list) else [])
+    check_depth([value])
     return msgspec.json.encode(value).decode()

@@ -125,7 +125,7 @@ def call_of(item: dict[str, Any]) -> tuple[ToolCall, tuple[Signal, ...]]:
     if isinstance(namespace, str) and namespace:
         name = f"{namespace}.{name}"
     if kind == "custom_tool_call":
-        return ToolCall(id_, name, {"input": item.get("input", "")}), ()
+        return ToolCall(id_, name, arguments({"input": item.get("input", "")})), ()
     if kind == "local_shell_call":
         action = item.get("action")
         given = {key: value for key, value in action.items() if key != "type"} if isinstance(action, dict) else {}
@@ -151,7 +151,7 @@ def result_of(item: dict[str, Any]) -> Result:
         raise BadRecord("a tool result without its call's id")
     output = item.get("output")
     if item["type"] == "tool_search_output" and "output" not in item:
-        output = msgspec.json.encode(item.get("tools")).decode()
+        output = _as_text(item.get("tools"))
     if isinstance(output, dict):  # {"content", "success"}; a local shell's {"output", "metadata"}
         text, code = _unpacked(output) or (_as_text(output.get("content", output)), None)
         failed = output.get("success") is False or bool(code)
@@ -210,5 +210,5 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _as_text(value: Any) -> str:
-    check_depth(value)
+    check_depth([value])
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -200,7 +200,7 @@ class _Rollout:
             self._ledger.noise(number, "empty")
             return
         self._turn = None
-        if heard.aborted:
+        if heard.aborted and self._aborted is None:
             self._aborted = number
         if heard.harness:
             window.note(number, heard.harness, "harness", time=time)

@@ -15,6 +15,8 @@ from locum.sessions.providers import provider_of
 from locum.sessions.transcript import Result, Transcript, Turn, Window
 from locum.types import Session
 
+_MOST_KEPT = 500
+"""Entries that a window repeats at most: clients keep far fewer, and many compactions must not grow without end."""
 _FILE = re.compile(r"[^/\\]*$")
 
 
@@ -95,7 +97,7 @@ def _kept(entries: Sequence[Entry], active: Sequence[bool], cut: Cut) -> list[En
         (at for at, entry in enumerate(entries) if (cut.kept_id and entry.id == cut.kept_id) or at == cut.kept_at),
         len(entries),
     )
-    return [entry for at, entry in enumerate(entries) if at >= first and active[at]]
+    return [entry for at, entry in enumerate(entries[first:], first) if active[at]][-_MOST_KEPT:]
 
 
 def _active(entries: Sequence[Entry]) -> list[bool]:
