@@ -54,21 +54,23 @@ def hear(record: dict[str, Any]) -> Heard:
     heard = Heard()
     texts, heard.unreadable = _texts(record.get("content"))
     shown = "\n".join(_texts(record.get("displayContent"))[0]).strip()
-    human: list[str] = []
+    typed = ""
     harness: list[str] = []
+    files = ""  # what was put in for the human's `@file` stands at the end
     for text in texts:
-        typed, mark, files = text.partition(_FILES)
-        if text.lstrip().startswith(HARNESS_PREFIXES):
+        if files:
+            files += text
+        elif text.lstrip().startswith(HARNESS_PREFIXES):
             harness.append(text.strip())
-        elif text.strip():
-            human.append(typed.strip())
-            harness.append(f"{mark}{files}".strip())
-    if shown and human:
-        sent = "\n".join(human)
-        rest = sent.replace(shown, "", 1).strip()
-        human, harness = [shown], [rest, *harness]
-    heard.human = "\n\n".join(filter(None, human))
-    heard.harness = "\n\n".join(filter(None, harness))
+        else:
+            before, mark, after = text.partition(_FILES)
+            typed += before
+            files = f"{mark}{after}"
+    if shown and typed.strip():
+        harness.insert(0, typed.replace(shown, "", 1).strip())
+        typed = shown
+    heard.human = typed.strip()
+    heard.harness = "\n\n".join(filter(None, (*harness, files.strip())))
     heard.results = [_result(part["functionResponse"], "", [part]) for part in _responses(record.get("content"))]
     return heard
 
@@ -81,7 +83,8 @@ def say(record: dict[str, Any]) -> Said:
     """
     said = Said()
     texts, said.unreadable = _texts(record.get("content"))
-    said.texts = [text.strip() for text in texts if text.strip()]
+    text = "".join(texts).strip()
+    said.texts = [text] if text else []
     made: dict[str, ToolCall] = {}
     raw = record.get("toolCalls") or []
     if not isinstance(raw, list):
