@@ -29,7 +29,7 @@ REASONS: dict[str, str] = {
 }
 """Every reason for which a turn is dropped, with what it means."""
 
-ENDS_WITH_TARGET = frozenset({"openai_chat"})
+ENDS_WITH_TARGET = frozenset({"openai_chat", "sharegpt"})
 """Formats of training examples: a call that ends one is what was to be learned, and never had a result."""
 
 _ON_THE_TURN: tuple[Signal, ...] = ("synthetic", "api_error", "interrupted", "truncated", "unreadable")

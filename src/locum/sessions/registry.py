@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from locum.sessions.alpaca import Alpaca
 from locum.sessions.claude_code import ClaudeCode
 from locum.sessions.codex import Codex
 from locum.sessions.gemini_cli import GeminiCLI
 from locum.sessions.jsonl import BOM, HEAD
 from locum.sessions.openai_chat import OpenAIChat
+from locum.sessions.openhands import OpenHands
 from locum.sessions.pi import Pi
 from locum.sessions.reader import FileReading, Reader
+from locum.sessions.sharegpt import ShareGPT
 from locum.sessions.swe_agent import SweAgent
 from locum.sessions.tau2_bench import Tau2Bench
 from locum.sessions.tau_bench import TauBench
@@ -23,6 +26,9 @@ READERS: tuple[Reader, ...] = (
     TauBench(),
     Tau2Bench(),
     SweAgent(),
+    OpenHands(),
+    ShareGPT(),
+    Alpaca(),
     OpenAIChat(),
 )
 """In the order in which they are asked: the more particular format first."""
