@@ -169,3 +169,22 @@ def damage_config(folder: Path, **changes: Any) -> None:
     """Change settings in a model folder's config.json."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
+
+
+def write_adapter(base: Path, folder: Path, *, rank: int = 4, alpha: int = 12, size: float = 0.1) -> None:
+    """An adapter of random values in PEFT's format, as training saves one; `size` is the spread of B."""
+    import torch
+
+    from locum.training.device import Device
+    from locum.training.loop import load_model
+    from locum.training.lora import LoraShape, adapter_state, add_lora, save_adapter
+
+    shape = LoraShape(rank=rank, alpha=alpha)
+    layers = add_lora(load_model(base, Device("cpu", "float32")), shape, seed=3)
+    state = adapter_state(layers)
+    generator = torch.Generator().manual_seed(4)
+    for name, value in state.items():
+        if "lora_B" in name:
+            value.normal_(0, size, generator=generator)
+    folder.mkdir(parents=True)
+    save_adapter(folder, state, shape, str(base))

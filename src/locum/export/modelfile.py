@@ -42,11 +42,11 @@ To call one, answer with
 {{ else if .System }}<|im_start|>system
 {{ .System }}<|im_end|>
 {{ end }}
-{{- range $i, $_ := .Messages }}
+{{- range $i, $message := .Messages }}
 {{- if eq .Role "assistant" }}<|im_start|>assistant
 {{ .Content }}
 {{- range $j, $call := .ToolCalls }}
-{{- if or $j $.Content }}
+{{- if or $j $message.Content }}
 {{ end }}<tool_call>
 {"name": {{ json $call.Function.Name }}, "arguments": {{ json $call.Function.Arguments }}}
 </tool_call>

@@ -1,5 +1,6 @@
 """Reading a written model file back: every tensor must be the fused model's, within its type's rounding."""
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -43,13 +44,14 @@ def check_weights(model: Path, folder: Path, quantization: str) -> WeightAgreeme
             for name in written.keys() & set(weights.keys()):
                 wanted = weights.get_tensor(name).astype(np.float32)
                 size = float(np.linalg.norm(wanted))
-                errors[name] = float(np.linalg.norm(written[name] - wanted)) / (size or 1.0)
+                error = float(np.linalg.norm(written[name] - wanted)) / (size or 1.0)
+                # Not-a-number must not hide behind the comparisons below.
+                errors[name] = math.inf if math.isnan(error) else error
     if missing := written.keys() - errors.keys():
         raise ExportError(f"the model file has the tensor {min(missing)!r}, which {str(folder)!r} does not hold")
     worst = max(errors, key=errors.__getitem__)
     bound = WEIGHT_BOUNDS[quantization]
-    # Not-a-number must fail too.
-    if not errors[worst] <= bound:
+    if errors[worst] > bound:
         raise ExportError(
             f"the tensor {worst!r} of the model file is {errors[worst]:.1%} off the fused model's, more than rounding "
             f"to {quantization} can be ({bound:.1%}): the file was written wrong"

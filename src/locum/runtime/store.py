@@ -58,7 +58,9 @@ def is_taken(name: str) -> bool:
 
 def names() -> list[str]:
     """The stored names, sorted."""
-    return sorted(path.parent.name for path in models_folder().glob("*/card.json"))
+    found = (path.parent.name for path in models_folder().glob("*/card.json"))
+    # What an interrupted swap left is no model's name.
+    return sorted(name for name in found if _NAME.fullmatch(name))
 
 
 def put(card: Card, model: Path, force: bool) -> None:
@@ -66,7 +68,9 @@ def put(card: Card, model: Path, force: bool) -> None:
 
     Raises:
         NameTakenError: the name exists and `force` is not set.
+        RunError: the name cannot name a model.
     """
+    check_name(card.name)
     if is_taken(card.name) and not force:
         raise NameTakenError(f"a model named {card.name!r} exists already; choose another name or pass --force")
     with files.atomic_path(models_folder() / card.name) as partial:
