@@ -90,10 +90,22 @@ class Ollama:
         Raises:
             EngineError: there is no such model, or Ollama does not answer.
         """
-        wire = [{"role": message.role, "content": message.content} for message in messages]
+        wire = [_message_for_ollama(message) for message in messages]
         options = {"temperature": sampling.temperature, "num_predict": sampling.max_tokens, "seed": sampling.seed}
         try:
             for part in self._client.chat(model=name, messages=wire, tools=list(tools), options=options, stream=True):
                 yield part.message.content or ""
         except (httpx.HTTPError, ollama.ResponseError, ConnectionError) as error:
             raise EngineError(f"Ollama at {self.host} does not answer as {name!r}: {error}") from None
+
+
+def _message_for_ollama(message: Message) -> dict[str, Any]:
+    """A message in the shape of Ollama's API, where tool arguments are an object."""
+    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {"function": {"name": call.name, "arguments": call.arguments}} for call in message.tool_calls
+        ]
+    if message.tool_name is not None:
+        wire["tool_name"] = message.tool_name
+    return wire
