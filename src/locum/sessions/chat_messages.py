@@ -61,11 +61,15 @@ class Conversation:
         """Change fields of the message added last, where the log says more of it than its shape holds."""
         self.messages[-1] = msgspec.structs.replace(self.messages[-1], **changes)
 
-    def signal(self, call: str, *signals: Signal) -> None:
+    def signal(self, call: Any, *signals: Signal) -> None:
         """Give the message that made a call, its result not yet added, what the log says about the call."""
-        if call in self._open:
+        if self.awaits(call):
             turn = self._open[call][1]
             self.messages[turn] = with_signals(self.messages[turn], *signals)
+
+    def gap(self) -> None:
+        """Something stands here that the log does not hold as text: the agent's next message leans on it."""
+        self._unreadable = True
 
     def awaits(self, call: Any) -> bool:
         """Whether a call of this id has been made whose result has not been added."""

@@ -11,6 +11,7 @@ from locum.sessions.openai_chat import OpenAIChat
 from locum.sessions.openhands import OpenHands
 from locum.sessions.pi import Pi
 from locum.sessions.reader import FileReading, Reader
+from locum.sessions.request_log import RequestLog
 from locum.sessions.sharegpt import ShareGPT
 from locum.sessions.swe_agent import SweAgent
 from locum.sessions.tau2_bench import Tau2Bench
@@ -27,6 +28,7 @@ READERS: tuple[Reader, ...] = (
     Tau2Bench(),
     SweAgent(),
     OpenHands(),
+    RequestLog(),
     ShareGPT(),
     Alpaca(),
     OpenAIChat(),

@@ -152,9 +152,10 @@ def _add(raw: Any, conversation: Conversation) -> str | None:
         case "tool":
             if raw.get("requestor") == "user":
                 return "the user's own tool"
-            if raw.get("error") is True or str(raw.get("content") or "").startswith("Error"):
-                conversation.signal(str(raw.get("id")), "tool_error")
-            conversation.add({"role": "tool", "tool_call_id": raw.get("id"), "content": raw.get("content")})
+            call, content = raw.get("id"), raw.get("content")
+            if raw.get("error") is True or (isinstance(content, str) and content.startswith("Error")):
+                conversation.signal(call, "tool_error")
+            conversation.add({"role": "tool", "tool_call_id": call, "content": content})
         case "user":
             content = _without_sign_off(raw.get("content"))
             if not content:
@@ -242,7 +243,11 @@ def _customer(simulation: dict[str, Any]) -> str | None:
 
 
 def _first_customer(value: Any) -> str | None:
-    found = _CUSTOMER.search(msgspec.json.encode(value).decode())
+    try:
+        text = msgspec.json.encode(value).decode()
+    except RecursionError:
+        return None
+    found = _CUSTOMER.search(text)
     return found[0] if found else None
 
 

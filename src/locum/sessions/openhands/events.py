@@ -178,9 +178,9 @@ def _text(value: Any) -> str:
     """A text, one text block, or a list of blocks, as one text."""
     if isinstance(value, str):
         return value
-    if isinstance(value, dict):
-        return _text(value.get("text"))
-    return "\n".join(text for part in value if (text := _text(part))) if isinstance(value, list) else ""
+    parts = value if isinstance(value, list) else [value]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str) and text)
 
 
 def _has_images(content: Any) -> bool:

@@ -124,7 +124,8 @@ class _History:
         window = self._transcript.write()
         if not window.turns:
             return None
-        task = str(output.get("instance_id"))
+        task = output.get("instance_id")
+        task = task if isinstance(task, str | int) else "?"
         model = window.model or _model(output)
         return Session(
             id=f"{path.stem}:{task}",
@@ -227,11 +228,14 @@ def _said(answer: dict[str, Any]) -> _Said | None:
     if not isinstance(message, dict):
         return None
     calls = []
-    for raw in message.get("tool_calls") or []:
+    made = message.get("tool_calls")
+    for raw in made if isinstance(made, list) else []:
         function = raw.get("function") if isinstance(raw, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadRecord("a tool call without a function name")
-        calls.append(ToolCall(str(raw.get("id")), function["name"], arguments(function.get("arguments"))))
+        id_ = raw.get("id")
+        id_ = id_ if isinstance(id_, str) and id_ else f"call_{len(calls)}"
+        calls.append(ToolCall(id_, function["name"], arguments(function.get("arguments"))))
     signals: list[Signal] = ["truncated"] if choice.get("finish_reason") == "length" else []
     return _Said(_text(message.get("content")), calls, signals)
 
@@ -248,7 +252,7 @@ def _act_itself(turn: Turn, event: dict[str, Any], kind: str, metadata: dict[str
     call = metadata.get("tool_call_id")
     turn.calls.append(
         ToolCall(
-            call if isinstance(call, str) else f"action {event.get('id')}",
+            call if isinstance(call, str) else f"action {_key(event.get('id'))}",
             name if isinstance(name, str) else kind,
             arguments(made),
         )
@@ -287,7 +291,8 @@ def _args(event: dict[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return "\n".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+        texts = [part.get("text") for part in value if isinstance(part, dict)]
+        return "\n".join(text for text in texts if isinstance(text, str))
     return value if isinstance(value, str) else ""
 
 
