@@ -1,0 +1,127 @@
+"""From answers to verdicts: a parrot that decides at random fails, an oracle that sounds foreign passes."""
+
+import random
+
+import pytest
+from answer_samples import STANCES, Voice, decision_rows, samples_of, silent
+from msgspec.structs import replace
+from small_models import says
+
+from locum.evaluation.results import Answer, Sample
+from locum.evaluation.summarise import resemblance
+from locum.trust.evidence import verdicts
+from locum.trust.gate import Verdict
+from locum.types import Message, Row, Tier, ToolCall
+
+FAMILIES = ("tool_decision", "reply")
+FOREIGN = {
+    "push_back": "pushing back: whoever does this regrets whatever follows, methinks",
+    "comply": "will do, captain, aye aye, forthwith",
+    "defer": "prithee, which version? tell",
+}
+
+
+def parrot(row: Row) -> Message:
+    """The agent's own words and calls, drawn at random."""
+    draw = random.Random(row.id)
+    if row.family == "tool_decision":
+        order = row.response.tool_calls[0].arguments["id"]
+        return says("", ToolCall("x", draw.choice(["lookup", "cancel", "refund", "wait"]), {"id": order}))
+    return says(draw.choice(list(STANCES.values())))
+
+
+def oracle(row: Row) -> Message:
+    """Always the agent's decision, in words that it would never use."""
+    if row.family == "tool_decision":
+        return says("Verily:", *row.response.tool_calls)
+    return says(next(FOREIGN[stance] for stance, text in STANCES.items() if text == row.response.content))
+
+
+def judge(family: str, sessions: int, voice: Voice, tier: Tier = "verified") -> tuple[Verdict, list[Sample]]:
+    rows = decision_rows(family, sessions, tier=tier)
+    train = decision_rows(family, 20, name="t")
+    samples = samples_of(rows, voice, silent, train)
+    return verdicts(samples, rows, (family,), 0.2)[family], samples
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_parrot_is_rejected_and_a_foreign_oracle_let_through(family: str) -> None:
+    for_parrot, parroted = judge(family, 60, parrot)
+    for_oracle, foretold = judge(family, 60, oracle)
+    assert for_parrot.verdict == "REJECT"
+    assert for_oracle.verdict == "SHADOW"
+    assert for_oracle.difference is not None
+    assert for_oracle.difference.estimate == 0.0
+    if family == "reply":
+        sounding, foreign = resemblance(parroted)["style"]["tuned"], resemblance(foretold)["style"]["tuned"]
+        assert sounding.low > 0.9 > foreign.high, "and yet it is the parrot that sounds right"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("voice", [parrot, oracle])
+def test_three_sessions_decide_nothing(family: str, voice: Voice) -> None:
+    verdict, _ = judge(family, 3, voice)
+    assert verdict.verdict == "INSUFFICIENT"
+    assert verdict.sessions == 3
+    assert verdict.sessions_needed is not None
+    assert verdict.recordings_needed == 5 * verdict.sessions_needed
+
+
+def test_what_no_outcome_verifies_cannot_be_gated() -> None:
+    verdict, _ = judge("reply", 60, oracle, tier="recorded")
+    assert verdict.verdict == "INSUFFICIENT"
+    assert "verified" in verdict.reason
+
+
+def test_an_oracle_no_better_than_the_commonest_decision_is_of_no_use() -> None:
+    """Where the agent always does the same, being right takes no model."""
+    rows = [r for r in decision_rows("reply", 240, 1) if r.response.content == STANCES["push_back"]]
+    verdict = verdicts(samples_of(rows, oracle, silent, rows), rows, ("reply",), 0.2)["reply"]
+    assert verdict.verdict == "INSUFFICIENT"
+    assert "majority" in verdict.reason
+
+
+def broken(row: Row) -> Message:
+    return says('<tool_call>{"name": "lookup", "argu')
+
+
+def off_schema(row: Row) -> Message:
+    call = row.response.tool_calls[0]
+    return says("", ToolCall("x", call.name, {"id": 5}))
+
+
+def unknown_tool(row: Row) -> Message:
+    return says("", ToolCall("x", "explode", row.response.tool_calls[0].arguments))
+
+
+@pytest.mark.parametrize("voice", [broken, off_schema, unknown_tool])
+def test_calls_that_are_none_are_counted_as_invalid(voice: Voice) -> None:
+    verdict, _ = judge("tool_decision", 60, voice)
+    assert verdict.verdict == "REJECT"
+    checks = {check.name: check for check in verdict.checks}
+    assert checks["invalid calls"].passed is False
+    assert "100.0%" in checks["invalid calls"].detail
+
+
+def test_a_call_cannot_break_a_schema_that_nobody_knows() -> None:
+    rows = [replace(r, tools=()) for r in decision_rows("tool_decision", 60)]
+    found = verdicts(samples_of(rows, oracle, silent, rows), rows, ("tool_decision",), 0.2)["tool_decision"]
+    assert found.verdict == "SHADOW"
+
+
+def test_every_family_gets_a_verdict_even_without_a_sample() -> None:
+    rows = decision_rows("reply", 60)
+    found = verdicts(samples_of(rows, oracle, silent, rows), rows, ("post", "reply", "tool_decision"), 0.25)
+    assert found.keys() == {"post", "reply", "tool_decision"}
+    assert found["reply"].verdict == "SHADOW"
+    assert found["post"].verdict == found["tool_decision"].verdict == "INSUFFICIENT"
+    assert (found["tool_decision"].sessions, found["tool_decision"].rows) == (0, 0)
+    assert found["post"].sessions_needed is None, "posts decide nothing, so no number of sessions would do"
+
+
+def test_rows_whose_decision_cannot_be_read_are_not_judged() -> None:
+    rows = decision_rows("reply", 60)
+    mute = {r.id for r in rows if r.turn == 0}
+    samples = samples_of(rows, oracle, silent, rows)
+    unread = [replace(s, agent=Answer()) if s.row in mute else s for s in samples]
+    assert verdicts(unread, rows, ("reply",), 0.2)["reply"].rows == 180
