@@ -12,6 +12,7 @@ import msgspec
 
 from locum import files
 from locum.dataset.store import read_rows
+from locum.errors import TrainingError
 from locum.evaluation import summarise
 from locum.evaluation.answers import asked, inventory_of, read_answer
 from locum.evaluation.results import Answer, Results, Sample
@@ -73,9 +74,10 @@ def evaluate(
     """
     options = options or EvaluateOptions()
     train, test = read_rows(run / "dataset", "train"), read_rows(run / "dataset", "test")
-    scored = choose(test, options.loss_rows, options.seed)
+    chosen = choose(test, options.loss_rows, options.seed)
+    encoded, left_out = _encode(chosen, renderer)
+    scored = [row for row in chosen if row.id in encoded]
     asked_rows = choose(scored, options.rows, options.seed)
-    encoded = {row.id: renderer.encode(row) for row in scored}
     seconds: dict[str, float] = {}
     started = time.monotonic()
     losses: dict[str, Losses] = {}
@@ -125,10 +127,22 @@ def evaluate(
         competence=summarise.competence(samples),
         signatures=summarise.signatures(samples),
         seconds=seconds,
-        notes=_notes(test, asked_rows),
+        notes=_notes(test, asked_rows, left_out),
     )
     _write(run / "evaluation", results, samples, scored, encoded, losses)
     return results
+
+
+def _encode(rows: Sequence[Row], renderer: Renderer) -> tuple[dict[str, Encoded], list[str]]:
+    """Row id -> its tokens, and why some rows have none: a row that nobody can render measures nothing."""
+    encoded: dict[str, Encoded] = {}
+    left_out: list[str] = []
+    for row in rows:
+        try:
+            encoded[row.id] = renderer.encode(row)
+        except TrainingError as error:
+            left_out.append(str(error))
+    return encoded, left_out
 
 
 def _answer(row: Row, completion: Completion, inventory: frozenset[str], loss: float) -> Answer:
@@ -155,8 +169,10 @@ def _generate(
     return answers
 
 
-def _notes(test: Sequence[Row], asked_rows: Sequence[Row]) -> tuple[str, ...]:
+def _notes(test: Sequence[Row], asked_rows: Sequence[Row], left_out: Sequence[str]) -> tuple[str, ...]:
     notes = []
+    if left_out:
+        notes.append(f"{len(left_out)} held-out rows were left out; the first because: {left_out[0]}.")
     if not test:
         notes.append("Nothing was held out, so nothing could be measured: add sessions.")
     if asked_rows and all(row.tier == "recorded" for row in asked_rows):

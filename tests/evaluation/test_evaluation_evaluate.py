@@ -1,0 +1,177 @@
+"""An evaluation from files to files, with the real engine: what it writes is what it says."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from answer_samples import decision_rows
+from small_models import row, says, system, turns, user, write_adapter
+
+from locum import files
+from locum.dataset.store import encode_row
+from locum.errors import DatasetError
+from locum.evaluation.evaluate import EvaluateOptions, Model, evaluate
+from locum.evaluation.results import Results, Sample
+from locum.export.fuse import fuse
+from locum.export.gguf_file import write_gguf
+from locum.runtime.scorer import Scorer
+from locum.training.base import Base
+from locum.training.chat_template import Renderer
+from locum.types import Row
+
+pytestmark = pytest.mark.usefixtures("float32")
+OPTIONS = EvaluateOptions(rows=7, loss_rows=14, max_new_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def models(tiny_base: Base, tiny_renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Model]:
+    """The tiny base and the same with a random adapter, as model files."""
+    folder = tmp_path_factory.mktemp("models")
+    write_adapter(tiny_base.folder, folder / "adapter")
+    fuse(tiny_base, folder / "adapter", folder / "fused", tiny_renderer)
+    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, folder / "base.gguf", "F32", "base")
+    write_gguf(folder / "fused", tiny_base, tiny_renderer, folder / "tuned.gguf", "F32", "tuned")
+    return Model(folder / "base.gguf", tiny_base.folder), Model(folder / "tuned.gguf", folder / "fused")
+
+
+def put(run: Path, train: list[Row], test: list[Row]) -> None:
+    (run / "dataset").mkdir(parents=True)
+    for split, rows in (("train", train), ("test", test)):
+        (run / "dataset" / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
+
+
+def held_out() -> list[Row]:
+    talk = turns(
+        system("Be brief."), user("Is it late?"), says("Yes."), user("Why?"), says("I will look."), session="t"
+    )
+    return [
+        *decision_rows("tool_decision", 3, 3),
+        *decision_rows("reply", 2, 3, tier="recorded", name="r"),
+        *talk,
+        row(user("Post"), says("We ship it — today!"), session="p", family="post"),
+    ]
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]) -> tuple[Path, list[Row], Results]:
+    test = held_out()
+    put(tmp_path, decision_rows("tool_decision", 5, name="train"), test)
+    return tmp_path, test, evaluate(tmp_path, "mine", "tiny", *models, tiny_renderer, OPTIONS)
+
+
+def test_the_table_adds_up_to_the_results(
+    evaluated: tuple[Path, list[Row], Results], tiny_renderer: Renderer, models: tuple[Model, Model]
+) -> None:
+    run, test, results = evaluated
+    table = pl.read_parquet(run / "evaluation" / "nll.parquet")
+    assert table["row"].n_unique() == results.scored.rows == 14 < results.scored.of_rows == len(test)
+    means = dict(table.group_by("arm").agg(pl.col("nll").cast(pl.Float64).mean()).iter_rows())
+    assert means.keys() == {"base", "tuned"}
+    for arm, mean in means.items():
+        assert results.loss[arm].estimate == pytest.approx(mean, abs=1e-5)
+    assert results.loss["base-tuned"].estimate == pytest.approx(means["base"] - means["tuned"], abs=1e-5)
+    both = table.pivot("arm", index=["row", "position"], values="nll")
+    assert np.abs(both["base"].to_numpy() - both["tuned"].to_numpy()).mean() > 0.05, "two models, not one twice"
+    for family, arms in results.loss_by_family.items():
+        mine = table.filter((pl.col("family") == family) & (pl.col("arm") == "tuned"))
+        assert arms["tuned"].estimate == pytest.approx(mine["nll"].cast(pl.Float64).mean(), abs=1e-5)
+    by_id = {row.id: row for row in test}
+    for (row_id, arm), part in table.group_by(["row", "arm"]):
+        encoded = tiny_renderer.encode(by_id[str(row_id)])
+        response = encoded.tokens[encoded.response_start :]
+        assert part.sort("position")["token"].to_list() == response, arm
+        assert part["lineage"].unique().to_list() == [by_id[str(row_id)].lineage]
+    # Which arm is which: the tuned file's own scores.
+    shape = by_id[table["row"][0]]
+    with Scorer(models[1].file, models[1].folder) as scorer:
+        expected = scorer.score([tiny_renderer.encode(shape)])[0]
+    mine = table.filter((pl.col("row") == shape.id) & (pl.col("arm") == "tuned")).sort("position")
+    np.testing.assert_allclose(mine["nll"].to_numpy(), expected, atol=1e-5)
+
+
+def test_samples_hold_the_three_voices(evaluated: tuple[Path, list[Row], Results], tiny_renderer: Renderer) -> None:
+    run, test, results = evaluated
+    samples = files.read_jsonl(run / "evaluation" / "samples.jsonl", Sample)
+    table = pl.read_parquet(run / "evaluation" / "nll.parquet")
+    assert len(samples) == results.generated.rows == 7
+    assert {sample.family for sample in samples} == {"tool_decision", "reply", "post"}, "every family has its turn"
+    by_id = {row.id: row for row in test}
+    longest = max(map(len, tiny_renderer.tokenizer.get_vocab()))
+    for sample in samples:
+        shape = by_id[sample.row]
+        assert (sample.session, sample.tier, sample.asked) == (shape.session, shape.tier, shape.prompt[-1].content)
+        assert (sample.agent.text, sample.agent.tool_calls) == (shape.response.content, shape.response.tool_calls)
+        assert sample.agent.right in (True, None)
+        assert sample.tools_known == bool(shape.tools)
+        for arm, answer in (("base", sample.base), ("tuned", sample.tuned)):
+            mine = table.filter((pl.col("row") == sample.row) & (pl.col("arm") == arm))
+            assert answer.loss == pytest.approx(mine["nll"].cast(pl.Float64).mean(), abs=1e-5)
+            assert len(answer.text) <= OPTIONS.max_new_tokens * longest
+        assert sample.majority == ("wait" if sample.family == "tool_decision" else None)
+    assert any(sample.base.text != sample.tuned.text for sample in samples), "two models, not one"
+    assert any(sample.tuned.text for sample in samples)
+
+
+def test_results_are_written_as_they_are_returned(
+    evaluated: tuple[Path, list[Row], Results], models: tuple[Model, Model]
+) -> None:
+    run, _, results = evaluated
+    assert files.read_json(run / "evaluation" / "results.json", Results) == results
+    assert (results.name, results.base, results.engine) == ("mine", "tiny", "llama.cpp")
+    assert results.model_sha256 == files.sha256_file(models[1].file)
+    assert results.seconds.keys() == {"score", "generate"}
+    assert {"tool_decision", "reply"} == results.competence.keys()
+    assert results.notes == ()
+    assert sorted(path.name for path in (run / "evaluation").iterdir()) == [
+        "nll.parquet",
+        "results.json",
+        "samples.jsonl",
+    ]
+
+
+def test_the_same_evaluation_gives_the_same_figures(
+    evaluated: tuple[Path, list[Row], Results], tiny_renderer: Renderer, models: tuple[Model, Model]
+) -> None:
+    run, _, results = evaluated
+    again = evaluate(run, "mine", "tiny", *models, tiny_renderer, OPTIONS)
+    assert msgspec.structs.replace(again, seconds={}) == msgspec.structs.replace(results, seconds={})
+
+
+def test_nothing_held_out(tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]) -> None:
+    put(tmp_path, decision_rows("reply", 2), [])
+    results = evaluate(tmp_path, "mine", "tiny", *models, tiny_renderer, OPTIONS)
+    assert any("Nothing was held out" in note for note in results.notes)
+    assert [bool(part) for part in (results.loss, results.competence, results.resemblance)] == [False] * 3
+    assert results.signatures == {}
+    assert (results.scored.rows, results.generated.rows) == (0, 0)
+    table = pl.read_parquet(tmp_path / "evaluation" / "nll.parquet")
+    assert table.is_empty()
+    assert {"row", "lineage", "arm", "position", "token", "nll"} <= set(table.columns)
+    assert files.read_jsonl(tmp_path / "evaluation" / "samples.jsonl", Sample) == []
+
+
+def test_rows_that_nothing_verifies_are_noted(
+    tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]
+) -> None:
+    put(tmp_path, [], decision_rows("reply", 2, 1, tier="recorded"))
+    results = evaluate(tmp_path, "mine", "tiny", *models, tiny_renderer, OPTIONS)
+    assert any("right means here what the agent did" in note for note in results.notes)
+
+
+def test_a_row_that_nobody_can_render_is_left_out_and_noted(
+    tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]
+) -> None:
+    """An empty response is refused in training; here it must not cost the whole evaluation."""
+    empty = row(user("Say nothing"), says(""), session="e")
+    put(tmp_path, [], [empty, *decision_rows("reply", 2, 1)])
+    results = evaluate(tmp_path, "mine", "tiny", *models, tiny_renderer, OPTIONS)
+    assert (results.scored.rows, results.scored.of_rows) == (2, 3)
+    assert any("1 held-out rows were left out" in note and empty.id[:12] in note for note in results.notes)
+
+
+def test_no_dataset(tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]) -> None:
+    with pytest.raises(DatasetError, match="no dataset"):
+        evaluate(tmp_path, "mine", "tiny", *models, tiny_renderer, OPTIONS)
+    assert not (tmp_path / "evaluation").exists()
