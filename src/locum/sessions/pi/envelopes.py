@@ -59,7 +59,9 @@ _CONTROL = re.compile(rf"[\W_]*{_TOKENS}[\W_]*")
 _AT_END = re.compile(rf"(?:\s|\*\*)+{_TOKENS}(?:\*\*)?\s*\Z")
 _TAIL = 40
 """Characters at the end of an answer in which such a token is looked for."""
-_DIRECTIVE = re.compile(r"\[\[\s*(?:reply_to_current|reply_to\s*:[^\]\n]*|audio_as_voice)\s*\]\][ \t]*", re.IGNORECASE)
+_DIRECTIVE = re.compile(
+    r"\[\[\s{0,4}(?:reply_to_current|reply_to\s{0,4}:[^\]\n]{0,100}|audio_as_voice)\s{0,4}\]\][ \t]*", re.IGNORECASE
+)
 _MEDIA_LINE = re.compile(r"^[ \t]*MEDIA:[^\n]*(?:\n|\Z)", re.MULTILINE)
 
 
