@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from locum.sessions.aider import Aider
 from locum.sessions.alpaca import Alpaca
 from locum.sessions.claude_code import ClaudeCode
 from locum.sessions.codex import Codex
@@ -28,6 +29,7 @@ READERS: tuple[Reader, ...] = (
     Tau2Bench(),
     SweAgent(),
     OpenHands(),
+    Aider(),
     RequestLog(),
     ShareGPT(),
     Alpaca(),

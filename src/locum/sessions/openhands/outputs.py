@@ -227,7 +227,7 @@ def _said(answer: dict[str, Any]) -> _Said | None:
     message = choice.get("message")
     if not isinstance(message, dict):
         return None
-    calls = []
+    calls: list[ToolCall] = []
     made = message.get("tool_calls")
     for raw in made if isinstance(made, list) else []:
         function = raw.get("function") if isinstance(raw, dict) else None
