@@ -111,7 +111,7 @@ class _Rollout:
                     self._about(number, payload)
                 elif kind == "turn_context" and isinstance(payload.get("model"), str):
                     self._model = payload["model"]
-                (self._ledger.noise if kind in TYPES else self._ledger.unknown)(number, kind_of(record))
+                (self._ledger.noise if kind_of(record) in TYPES else self._ledger.unknown)(number, kind_of(record))
         elif kind is None and "record_type" in record:
             self._ledger.noise(number, "state")
         elif kind is None and isinstance(record.get("id"), str) and "timestamp" in record:

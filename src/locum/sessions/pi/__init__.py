@@ -15,7 +15,7 @@ and what the store keeps of sessions that were deleted.
 from pathlib import Path
 from typing import Any
 
-from locum.sessions.jsonl import head_records, numbered_lines
+from locum.sessions.jsonl import head_records, kind_of, numbered_lines
 from locum.sessions.ledger import Ledger
 from locum.sessions.pi.conversation import sessions_of
 from locum.sessions.pi.entries import read_entries
@@ -50,7 +50,7 @@ class Pi:
 def _is_entry(record: Any) -> bool:
     if not isinstance(record, dict):
         return False
-    kind = record.get("type")
+    kind = kind_of(record)
     if kind == "session":
         return isinstance(record.get("id"), str) and ("cwd" in record or "version" in record)
     if kind == "message":

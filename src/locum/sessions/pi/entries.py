@@ -19,7 +19,7 @@ _ENDS: dict[Any, Signal] = {"aborted": "interrupted", "error": "api_error", "len
 _CLIENT = "openclaw"
 """The provider under which the client writes messages in the agent's name."""
 _MIRROR = "delivery-mirror"
-_NOT_HUMAN = frozenset({"inter_session", "internal_system"})
+_NOT_HUMAN = ("inter_session", "internal_system")
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 _ANY = msgspec.json.Decoder()
 

@@ -162,11 +162,12 @@ def _rows(database: sqlite3.Connection, table: str, names: tuple[str, ...]) -> l
 
 def _lineage(session: str, nodes: dict[str, _Node]) -> str | None:
     """The first session of the chain that leads here."""
-    seen: set[str] = set()
-    while session not in seen and session in nodes and (before := nodes[session].before) is not None:
-        seen.add(session)
-        session = before
-    return session or None
+    chain = [session]
+    while (node := nodes.get(chain[-1])) is not None and node.before is not None:
+        if node.before in chain:
+            return min(chain)  # a circle, which no client writes, still has one name
+        chain.append(node.before)
+    return chain[-1] or None
 
 
 def _text(value: Any) -> str:
