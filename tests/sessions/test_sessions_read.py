@@ -130,6 +130,7 @@ def test_a_sub_agents_file_joins_its_parent(tmp_path: Path) -> None:
 def test_auto_looks_where_the_agent_is_configured_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    monkeypatch.delenv("CODEX_HOME", raising=False)
     with pytest.raises(SourceError, match=r"auto: no agent's logs at .*\.claude/projects"):
         read("auto")
     for place, session in ((".claude", "home"), ("moved", "moved")):
@@ -139,6 +140,31 @@ def test_auto_looks_where_the_agent_is_configured_to_write(tmp_path: Path, monke
     assert [s.id for s in read("auto").sessions] == ["home"]
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "moved"))
     assert [s.id for s in read("auto").sessions] == ["moved"]
+
+
+def test_auto_finds_every_agents_place_as_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex home"))
+    places = [
+        ".claude/projects/-src",
+        "codex home/sessions/2026/03/01",
+        "codex home/archived_sessions",
+        ".pi/agent/sessions/--src--",
+        ".openclaw/agents/main/sessions",
+        ".clawdbot/agents/main/sessions",
+        ".moltbot/agents/main/sessions",
+        ".gemini/tmp/ab12/chats",
+    ]
+    for number, place in enumerate(places):
+        (tmp_path / place).mkdir(parents=True)
+        conversation(f"s{number}").write(tmp_path / place / "s.jsonl")
+    (tmp_path / ".codex/sessions").mkdir(parents=True)
+    conversation("elsewhere").write(tmp_path / ".codex/sessions/s.jsonl")
+    assert {s.id for s in read("auto").sessions} == {f"s{number}" for number in range(len(places))}
+    for place in places[1:]:  # an agent that was never used hides no other
+        (tmp_path / place / "s.jsonl").unlink()
+    assert [s.id for s in read("auto").sessions] == ["s0"]
 
 
 @pytest.mark.parametrize(
