@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from locum.sessions.chat_messages import tool_schemas
-from locum.sessions.jsonl import BadRecord, arguments, decode, numbered_lines, utc
+from locum.sessions.json_records import read_records
+from locum.sessions.jsonl import BadRecord, arguments, utc
 from locum.sessions.ledger import Ledger
 from locum.sessions.providers import provider_of
 from locum.sessions.transcript import Result, Transcript, Turn
@@ -51,7 +52,6 @@ _BOOKKEEPING = frozenset({"thought", "blocking", "confirmation_state", "hidden",
 """Arguments of actions that no model wrote."""
 _FAKE_USER = "Please continue working on the task on whatever approach you think is suitable."
 """How the evaluation answers in a human's place."""
-_DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
 def read_outputs(path: Path) -> tuple[tuple[Session, ...], Lines]:
@@ -63,15 +63,12 @@ def read_outputs(path: Path) -> tuple[tuple[Session, ...], Lines]:
     ledger = Ledger(path)
     sessions = []
     record = 0
-    for number, raw in numbered_lines(path):
-        if not raw:
-            continue  # no event is lost by it
+    whole = Ledger(path)  # of what is read before there are events to count
+    for number, output in read_records(path, whole):
         try:
-            output = decode(_DECODER, raw)
-            events = _events(output.get("history"))
+            events = _events(output.get("history") if isinstance(output, dict) else None)
         except BadRecord as reason:
-            record += 1
-            ledger.bad(record, f"line {number}: {reason}")
+            whole.bad(number, str(reason))
             continue
         history = _History(ledger)
         for event in events:
@@ -80,6 +77,9 @@ def read_outputs(path: Path) -> tuple[tuple[Session, ...], Lines]:
         session = history.session(output, path)
         if session is not None:
             sessions.append(session)
+    for bad in whole.lines().bad:
+        record += 1
+        ledger.bad(record, f"line {bad.line}: {bad.reason}")
     return tuple(sessions), ledger.lines()
 
 
