@@ -80,8 +80,9 @@ def test_a_base_in_half_precision_is_fused_in_full(
     update = load_file(adapter / "adapter_model.safetensors")
     name = "model.layers.0.mlp.up_proj"
     product = 3.0 * update[f"base_model.model.{name}.lora_B.weight"] @ update[f"base_model.model.{name}.lora_A.weight"]
-    ours = load_file(tmp_path / "fused" / "model.safetensors")[f"{name}.weight"]
-    torch.testing.assert_close(ours, state[f"{name}.weight"].float() + product, atol=1e-6, rtol=1e-6)
+    fused = load_file(tmp_path / "fused" / "model.safetensors")
+    assert {value.dtype for value in fused.values()} == {torch.float32}
+    torch.testing.assert_close(fused[f"{name}.weight"], state[f"{name}.weight"].float() + product, atol=1e-6, rtol=1e-6)
     settings = json.loads((tmp_path / "fused" / "config.json").read_text(encoding="utf-8"))
     assert settings["dtype"] == "float32"
     assert "torch_dtype" not in settings

@@ -195,6 +195,13 @@ def test_a_name_that_the_store_lacks(tiny_gguf: Path, tmp_path: Path, name: str)
     refuse(f"ollama:{name}", repr(name), str(tmp_path / "ollama"), "ollama list")
 
 
+def test_a_name_does_not_lead_out_of_the_store(tiny_gguf: Path, tmp_path: Path) -> None:
+    put_in_ollama(tmp_path / "ollama", tiny_gguf, "registry.ollama.ai", "library", "tiny", "latest")
+    put_in_ollama(tmp_path / "ollama", tiny_gguf, "..", "outside", "tiny", "latest")
+    assert (tmp_path / "ollama" / "outside" / "tiny" / "latest").is_file()
+    refuse("ollama:../outside/tiny", "'../outside/tiny'", "ollama list")
+
+
 def test_a_manifest_without_a_model_and_one_whose_blob_is_gone(tiny_gguf: Path, tmp_path: Path) -> None:
     root = tmp_path / "ollama"
     library = ("registry.ollama.ai", "library")

@@ -181,6 +181,21 @@ def test_an_interrupted_run_ends_in_the_same_bytes(
     assert result.steps == 8
 
 
+def test_an_interrupted_run_remembers_the_best_adapter(
+    tiny_base: Base, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best look may lie before the checkpoint; what is kept is neither the checkpoint's nor the last adapter."""
+    wild = msgspec.structs.replace(OPTIONS, learning_rate=3.0, max_steps=40, patience=2)
+    whole = train(rows, rows[:2], tiny_base, tmp_path / "whole", wild)
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", -1.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(rows, rows[:2], tiny_base, tmp_path / "cut", wild, _Stop(whole.steps - 1))
+    assert whole.best_step < whole.steps - 2
+    again = train(rows, rows[:2], tiny_base, tmp_path / "cut", wild)
+    assert (again.best_step, again.steps) == (whole.best_step, whole.steps)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
 def test_a_checkpoint_of_another_request_is_not_gone_on_with(
     tiny_base: Base, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
