@@ -80,7 +80,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 class _Chat:
     """One chat, line by line."""
 
-    def __init__(self, ledger: Ledger, line: int, started: str | None, model: str | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, line: int, started: str | None, model: str | None = None, first: str | None = None
+    ) -> None:
         self._ledger = ledger
         self._line = line
         self._raw_start = started
@@ -103,7 +105,8 @@ class _Chat:
         self._more: list[int] = []
         """Lines of messages after their first, whose fate is the session's."""
         self._seen: set[str] = set()
-        self._first: str | None = None
+        self._first = first
+        """What was said first since the header."""
 
     def type(self, number: int, text: str) -> bool:
         """A line of a human's message; False where it begins a new context, of which it is no part."""
@@ -117,7 +120,7 @@ class _Chat:
     def cleared(self, number: int) -> "_Chat":
         """The chat that goes on from here with nothing of what was said."""
         self._ledger.noise(number, "command")
-        return _Chat(self._ledger, number, self._raw_start, self._model)
+        return _Chat(self._ledger, number, self._raw_start, self._model, self._first)
 
     def show(self, number: int, text: str) -> None:
         """A line of the console."""
