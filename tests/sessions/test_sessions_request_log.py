@@ -164,7 +164,7 @@ def anthropic(messages: list[Any], content: Any, **more: Any) -> dict[str, Any]:
     }
 
 
-USE = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "I look."}]
+USE: list[dict[str, Any]] = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "I look."}]
 USE += [{"type": "tool_use", "id": "t1", "name": "find", "input": {"n": 1}}]
 HEARD = [
     {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "none"}], "is_error": True},
@@ -211,7 +211,7 @@ def sse(*events: dict[str, Any]) -> str:
     return "".join(f"event: {event.get('type')}\ndata: {json.dumps(event)}\n\n" for event in events)
 
 
-BLOCKS = [
+BLOCKS: list[dict[str, Any]] = [
     {"type": "message_start", "message": {"type": "message", "model": "claude-x", "content": [], "stop_reason": None}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm."}},

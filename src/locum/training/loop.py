@@ -66,7 +66,10 @@ class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     tokens_per_second: float
     train_first: float
+    """Loss before the first step, on a seeded choice of training rows: steps see different rows, so that their own
+    losses cannot be compared."""
     train_last: float
+    """Loss on the same rows after the last step."""
     valid_first: float | None
     valid_best: float | None
     rows: int
@@ -104,6 +107,7 @@ class _State(msgspec.Struct):
     best_step: int = 0
     best_loss: float = math.inf
     looks_since_best: int = 0
+    train_first: float | None = None
     metrics: list[Metric] = []
 
 
@@ -176,6 +180,9 @@ class _Training:
         looks = _look_steps(self.plan, self.valid)
         started = time.monotonic() - state.seconds
         saved = time.monotonic()
+        probe = _look_at(self.sequences, 0, self.options.seed)
+        if state.train_first is None:
+            state.train_first = self._loss(probe)
         if state.step == 0 and self.valid and not state.metrics:
             self._look(state, None, started)
         while state.step < len(self.plan) and state.looks_since_best < self.options.patience:
@@ -191,11 +198,12 @@ class _Training:
             if time.monotonic() - saved > _SAVE_SECONDS:
                 self._save(state, optimizer)
                 saved = time.monotonic()
+        train_last = self._loss(probe)
         state.seconds = time.monotonic() - started
         if not self.valid:
             state.best_step, self.best = state.step, adapter_state(self.layers)
         self.progress("train", len(self.plan), len(self.plan))
-        return self._finish(state, device)
+        return self._finish(state, train_last, device)
 
     def _step(
         self,
@@ -219,14 +227,18 @@ class _Training:
         optimizer.step()
         return value
 
-    def _look(self, state: _State, train_loss: float | None, started: float) -> None:
-        """Compute the held-out loss, note it, and keep the adapter where it is the best so far."""
+    def _loss(self, sequences: list[TokenSequence]) -> float:
+        """Mean loss a response token, as the model stands."""
         total, count = 0.0, 0
         with torch.no_grad():
-            for batch in pack(self.valid, _LOOK_TOKENS):
+            for batch in pack(sequences, _LOOK_TOKENS):
                 losses = target_losses(self.model, batch)
                 total, count = total + float(losses.sum()), count + len(losses)
-        loss = total / count
+        return total / count
+
+    def _look(self, state: _State, train_loss: float | None, started: float) -> None:
+        """Compute the held-out loss, note it, and keep the adapter where it is the best so far."""
+        loss = self._loss(self.valid)
         state.metrics.append(Metric(state.step, time.monotonic() - started, state.tokens, train_loss, loss))
         if loss < state.best_loss:
             state.best_loss, state.best_step, state.looks_since_best = loss, state.step, 0
@@ -267,23 +279,21 @@ class _Training:
                 return msgspec.convert(kept["state"], _State), kept["best"]
         return _State(), adapter_state(self.layers)
 
-    def _finish(self, state: _State, device: Device) -> TrainResult:
+    def _finish(self, state: _State, train_last: float, device: Device) -> TrainResult:
         files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
         with files.atomic_path(self.out / "adapter") as partial:
             partial.mkdir()
             save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
             files.write_json(partial / "base.json", {"name": self.base.name})
         files.remove(self.work)
-        trained = [metric.train_loss for metric in state.metrics if metric.train_loss is not None]
         held_out = [metric.valid_loss for metric in state.metrics if metric.valid_loss is not None]
-        tail = trained[-max(1, min(5, len(trained) // 2)) :]
         return TrainResult(
             steps=state.step,
             best_step=state.best_step,
             seconds=state.seconds,
             tokens_per_second=state.tokens / max(state.seconds, 1e-9),
-            train_first=trained[0],
-            train_last=sum(tail) / len(tail),
+            train_first=state.train_first if state.train_first is not None else math.nan,
+            train_last=train_last,
             valid_first=held_out[0] if held_out else None,
             valid_best=min(held_out) if held_out else None,
             rows=self.rows,
@@ -327,14 +337,15 @@ def _tokens(sequences: Iterable[TokenSequence]) -> int:
     return sum(len(sequence.tokens) for sequence in sequences)
 
 
-def _look_at(valid: list[TokenSequence], planned: int, seed: int) -> list[TokenSequence]:
-    """The held-out sequences that every look computes: a seeded choice of at most an eighth of what is trained on.
+def _look_at(rows: list[TokenSequence], planned: int, seed: int) -> list[TokenSequence]:
+    """The sequences that a look computes: a seeded choice of at most an eighth of the tokens that are trained on.
 
-    A short run over long sessions would else spend most of its time looking.
+    A short run over long sessions would else spend most of its time looking. The least that is allowed is one pack of
+    a look, and one sequence.
     """
     budget = max(_LOOK_TOKENS, planned // 8)
     chosen: list[TokenSequence] = []
-    for sequence in random.Random(seed).sample(valid, len(valid)):
+    for sequence in random.Random(seed).sample(rows, len(rows)):
         if not chosen or _tokens(chosen) + len(sequence.tokens) <= budget:
             chosen.append(sequence)
     return chosen

@@ -47,6 +47,10 @@ class _Node(NamedTuple):
     """The session that this one goes on from."""
 
 
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""A damaged schema makes sqlite3 fail on its own error message, too, when that quotes bytes that are no UTF-8."""
+
+
 def is_store(head: bytes, path: Path) -> bool:
     """Whether a file is a database with a table of transcript events."""
     if not head.startswith(_MAGIC):
@@ -54,7 +58,7 @@ def is_store(head: bytes, path: Path) -> bool:
     try:
         with closing(_open(path)) as database:
             return bool(_columns(database, "transcript_events") >= {"session_id", "seq", "event_json"})
-    except sqlite3.Error:
+    except _UNREADABLE:
         return False
 
 
@@ -75,7 +79,7 @@ def read_store(path: Path, ledger: Ledger) -> list[Session]:
                     lineage=_lineage(name, nodes),
                     prompted=_NOT_HUMAN.search(key) is not None,
                 )
-    except sqlite3.Error:
+    except _UNREADABLE:
         ledger.bad(1, "not a database that can be read")
     log = path.with_name(f"{path.name}-wal")
     if log.is_file() and log.stat().st_size:
@@ -106,7 +110,7 @@ def _events(database: sqlite3.Connection, ledger: Ledger) -> Iterator[_Event]:
         for session, text, blob in database.execute(query):
             number += 1
             yield _Event(_text(session), number, text, blob)
-    except sqlite3.Error:
+    except _UNREADABLE:
         ledger.bad(number + 1, "the database is damaged from here on")
 
 

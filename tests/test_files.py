@@ -1,0 +1,40 @@
+"""Half-written artefacts never take a final name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from locum import files
+
+
+def test_an_error_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    files.write_text(target, "old")
+
+    def fail_half_way() -> None:
+        with files.atomic_path(target) as partial:
+            partial.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_is_swapped_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for text in ("one", "two"):
+        with files.atomic_path(target) as partial:
+            partial.mkdir()
+            (partial / text).write_text(text)
+    assert os.listdir(target) == ["two"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_jsonl_and_digests_round_trip(tmp_path: Path) -> None:
+    files.write_jsonl(tmp_path / "a.jsonl", [{"b": 1, "a": 2}, {"a": 2, "b": 1}])
+    first, second = files.read_jsonl(tmp_path / "a.jsonl", dict[str, int])
+    assert files.digest(first) == files.digest(second)
+    assert files.digest(first) != files.digest({"a": 2, "b": 2})
