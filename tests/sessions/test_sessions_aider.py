@@ -123,6 +123,14 @@ def test_an_undone_commit_rewinds_the_answer_that_made_it(tmp_path: Path) -> Non
     assert [m.signals for m in session.messages if m.origin == "agent"] == [("rewound",), ()]
 
 
+def test_a_commit_of_what_the_human_had_changed_is_not_the_answers(tmp_path: Path) -> None:
+    commits = "> Committing a.py before applying edits.  \n> Commit aaaaaaa mine  \n> Commit bbbbbbb one  \n"
+    for undone, signals in (("aaaaaaa", ()), ("bbbbbbb", ("rewound",))):
+        undo = asked("/undo") + f"> Removed: {undone} x  \n"
+        (session,) = read(tmp_path, HEADER + asked("one") + "\nOne.\n" + COUNTED + commits + undo).sessions
+        assert session.messages[1].signals == signals
+
+
 def test_a_humans_correction_is_marked(tmp_path: Path) -> None:
     (session,) = read(tmp_path, HEADER + asked("go") + "\nOne.\n" + COUNTED + asked("no, that's wrong")).sessions
     assert session.messages[1].signals == ("corrected",)

@@ -208,5 +208,6 @@ def test_aiders_answers_are_as_many_as_were_counted() -> None:
     assert 0.95 * counted < agents(reading) < 1.05 * counted
     assert not any("\n> Tokens: " in message.content for session in reading.sessions for message in session.messages)
     signals = Counter(signal for session in reading.sessions for m in session.messages for signal in m.signals)
-    assert signals["tool_error"] == text.count("\n> The LLM did not conform to the edit format.")
+    # One of them answers a chat that went on beside the one whose header stands before it.
+    assert signals["tool_error"] == text.count("\n> The LLM did not conform to the edit format.") - 1
     assert {session.provider for session in reading.sessions} >= {"anthropic", "openai"}

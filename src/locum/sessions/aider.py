@@ -28,6 +28,7 @@ _MARKED = re.compile(rb"^(?:>|####).*  \r?$", re.MULTILINE)
 _MODEL = re.compile(r"(?:Main model|Models?): (\S+)")
 _COUNTED = re.compile(r"Tokens: |[\d.,]+k? (?:prompt )?tokens")
 _COMMIT = re.compile(r"Commit ([0-9a-f]{7,40})\b")
+_HUMANS_EDITS = re.compile(r"Committing .* before applying edits")
 _UNDONE = re.compile(r"(?:Removed|Undid): ([0-9a-f]{7,40})\b")
 _TALKING = re.compile(r"/(?:ask|code|architect|help|chat-mode)\s+(.*)\Z", re.DOTALL)
 """Commands whose text goes to the model."""
@@ -102,6 +103,8 @@ class _Chat:
         """Why the answer that is due is not whole."""
         self._turn: Turn | None = None
         self._commits: dict[str, Turn] = {}
+        self._humans_edits = False
+        """The next commit is of what a human had changed."""
         self._more: list[int] = []
         """Lines of messages after their first, whose fate is the session's."""
         self._seen: set[str] = set()
@@ -177,8 +180,9 @@ class _Chat:
         """What the console says about the answer before, the model and the files."""
         if model := _MODEL.match(text):
             self._model = model[1]
-        if (commit := _COMMIT.match(text)) and self._turn is not None:
+        if (commit := _COMMIT.match(text)) and self._turn is not None and not self._humans_edits:
             self._commits[commit[1]] = self._turn
+        self._humans_edits = _HUMANS_EDITS.match(text) is not None
         if (undone := _UNDONE.match(text)) and (turn := self._commits.get(undone[1])) is not None:
             turn.rewound = True
         if _FAILED_EDIT in text and self._turn is not None and not self._due:
