@@ -36,7 +36,8 @@ _FORGETTING = ("/clear", "/reset")
 _FAILED_EDIT = "did not conform to the edit format"
 _LOOPS = ("# Fix any errors below", "## Running:", "## See relevant line", "I ran this command:", "[Output of")
 """How prompts begin that Aider writes when a linter, a test or a command has failed."""
-_SEARCH = re.compile(r"^<{5,9} SEARCH\s*$(.*?)^={5,9}\s*$", re.MULTILINE | re.DOTALL)
+_SEARCH = re.compile(r"<{5,9} SEARCH\s*\Z")
+_REPLACE = re.compile(r"={5,9}\s*\Z")
 
 
 class Aider:
@@ -249,8 +250,15 @@ class _Chat:
         self._due = self._due and bool(self._asked)
 
     def _quotes_unseen(self, text: str) -> bool:
-        quoted = (line.strip() for block in _SEARCH.findall(text) for line in block.splitlines())
-        return any(line and line not in self._seen for line in quoted)
+        quoting = False
+        for line in text.splitlines():
+            if _SEARCH.match(line):
+                quoting = True
+            elif _REPLACE.match(line):
+                quoting = False
+            elif quoting and line.strip() and line.strip() not in self._seen:
+                return True
+        return False
 
 
 def _stop(text: str) -> Signal | None:

@@ -29,10 +29,7 @@ _ROLE = re.compile(rb'"(?:message_type|agent|observation)"\s*:')
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE_ENDS = re.compile(r"\r+\n?")
-_TASKS = (
-    re.compile(r"ISSUE:\n(.*?)\n+INSTRUCTIONS:", re.DOTALL),
-    re.compile(r"<pr_description>(.*?)</pr_description>", re.DOTALL),
-)
+_TASKS = (("ISSUE:\n", "\nINSTRUCTIONS:"), ("<pr_description>", "</pr_description>"))
 """Where the default prompts, of several years, put the task."""
 _FAILURES = (
     "Your proposed edit has introduced new syntax error",
@@ -165,8 +162,12 @@ def _cleaned(text: str) -> str:
 def _task(messages: tuple[Message, ...]) -> str:
     """The task, without the prompt around it: runs of one task under several prompts belong together."""
     asked = next((message.content for message in messages if message.role == "user"), "")
-    found = next((match[1] for pattern in _TASKS if (match := pattern.search(asked))), asked)
-    return " ".join(found.split())
+    for before, after in _TASKS:
+        _, _, rest = asked.partition(before)
+        task, end, _ = rest.partition(after)
+        if end:
+            return " ".join(task.split())
+    return " ".join(asked.split())
 
 
 def _model(run: dict[str, Any]) -> str | None:

@@ -188,7 +188,8 @@ def _has_images(content: Any) -> bool:
 
 
 def _spoken(text: str) -> str:
-    return _THINKING.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
+    thought = _THINKING.match(text)
+    return text[thought.end() :] if thought else text
 
 
 def _tools(raw: Any) -> tuple[dict[str, Any], ...]:

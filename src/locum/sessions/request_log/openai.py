@@ -3,6 +3,7 @@ models without tools call them: `<function=NAME><parameter=KEY>...`, answered by
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,10 +17,11 @@ from locum.types import Signal
 
 _FAILED = re.compile(r"\[(?:The command completed|Command finished) with exit code [1-9][0-9]*\.?\]|^ERROR:")
 _CALL = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)</parameter>", re.DOTALL)
 _RESULT = re.compile(r"EXECUTION RESULT of \[([^\]]*)\]:\n?")
-_DESCRIBED = re.compile(r"\s*You have access to the following functions:\s*---- BEGIN FUNCTION #1.*\Z", re.DOTALL)
-_TASK = re.compile(r"-+ NEW TASK DESCRIPTION -+\n(.*?)\n-+ END OF NEW TASK DESCRIPTION -+", re.DOTALL)
+_DESCRIBED = re.compile(r"You have access to the following functions:\s{1,4}---- BEGIN FUNCTION #1")
+"""Where a system prompt begins to describe the tools, which stand beside it as well."""
+_TASK = ("NEW TASK DESCRIPTION", "END OF NEW TASK DESCRIPTION")
+"""Between lines with these words stands what the human said, after an example of the notation."""
 _ANY = msgspec.json.Decoder()
 
 
@@ -80,10 +82,11 @@ class _Reading:
             # The call is no longer in the history that was sent.
             self.conversation.add({"role": "user", "content": raw.get("content")})
             self.conversation.amend(origin="tool")
-        elif role == "system" and self.tools and _DESCRIBED.search(text):
-            self.conversation.add({"role": "system", "content": _DESCRIBED.sub("", text)})
-        elif role == "user" and text.startswith("Here's a running example") and (task := _TASK.search(text)):
-            self.conversation.add({"role": "user", "content": task[1]})
+        elif role == "system" and self.tools and (described := _DESCRIBED.search(text)):
+            self.conversation.add({"role": "system", "content": text[: described.start()].rstrip()})
+        elif role == "user" and text.startswith("Here's a running example") and _TASK[1] in text:
+            task = text[text.find(_TASK[0]) : text.rfind(_TASK[1])]
+            self.conversation.add({"role": "user", "content": "\n".join(task.split("\n")[1:-1])})
         else:
             self.conversation.add(raw)
 
@@ -94,7 +97,7 @@ class _Reading:
     def _say(self, text: str) -> None:
         calls: list[dict[str, Any]] = []
         for name, body in _CALL.findall(text):
-            given = {key: self._value(name, key, value) for key, value in _PARAMETER.findall(body)}
+            given = {key: self._value(name, key, value) for key, value in _parameters(body)}
             calls.append(
                 {
                     "id": f"call_{len(self.conversation.messages)}_{len(calls)}",
@@ -113,6 +116,15 @@ class _Reading:
             return decode(_ANY, text.strip().encode())
         except BadRecord:
             return text
+
+
+def _parameters(body: str) -> Iterator[tuple[str, str]]:
+    """The parameters of a call in the text notation; one that is not closed was not completed."""
+    for piece in body.split("<parameter=")[1:]:
+        key, named, rest = piece.partition(">")
+        value, closed, _ = rest.partition("</parameter>")
+        if named and closed:
+            yield key, value
 
 
 def _type(tools: tuple[dict[str, Any], ...], name: str, key: str) -> Any:
