@@ -33,6 +33,15 @@ def test_a_folder_is_swapped_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["folder"]
 
 
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
+    old = tmp_path / f"{files.PARTIAL}999999999-old-folder"
+    old.mkdir()
+    (old / "kept").write_text("kept")
+    files.sweep_partials(tmp_path)
+    assert os.listdir(tmp_path) == ["folder"]
+    assert (tmp_path / "folder" / "kept").read_text() == "kept"
+
+
 def test_jsonl_and_digests_round_trip(tmp_path: Path) -> None:
     files.write_jsonl(tmp_path / "a.jsonl", [{"b": 1, "a": 2}, {"a": 2, "b": 1}])
     first, second = files.read_jsonl(tmp_path / "a.jsonl", dict[str, int])

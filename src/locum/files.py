@@ -19,7 +19,7 @@ import msgspec
 T = TypeVar("T")
 PARTIAL = ".partial-"
 """How the name of everything begins that is being written, replaced or removed."""
-_LEFT = re.compile(re.escape(PARTIAL) + r"(?P<process>\d+)-(?:old-|gone-)?(?P<name>.+)")
+_LEFT = re.compile(re.escape(PARTIAL) + r"(?P<process>\d+)-(?P<purpose>old-|gone-|)(?P<name>.+)")
 
 
 @contextmanager
@@ -74,11 +74,17 @@ def _beside(path: Path, purpose: str = "") -> Path:
 
 
 def _sweep(folder: Path, name: str = "") -> None:
-    """Remove what processes that are gone left in `folder` on their way to `name` (empty: to any name)."""
+    """Remove what processes that are gone left in `folder` on their way to `name` (empty: to any name).
+
+    A folder that was moved aside for a new one that never came is put back.
+    """
     for leftover in folder.glob(f"{PARTIAL}*"):
         left = _LEFT.fullmatch(leftover.name)
         if left and name in ("", left["name"]) and not _runs(int(left["process"])):
-            _delete(leftover)
+            if left["purpose"] == "old-" and not (folder / left["name"]).exists():
+                leftover.rename(folder / left["name"])
+            else:
+                _delete(leftover)
 
 
 def _runs(process: int) -> bool:

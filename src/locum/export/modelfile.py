@@ -86,7 +86,16 @@ def _default_system(renderer: Renderer) -> str:
 
 
 def modelfile(model: OllamaModel, gguf_name: str) -> str:
-    """The Modelfile's text, for `ollama create NAME -f Modelfile` in the folder of the model file."""
+    """The Modelfile's text, for `ollama create NAME -f Modelfile` in the folder of the model file.
+
+    Raises:
+        ExportError: a text holds three quotes in a row, which a Modelfile cannot say; Ollama's API can.
+    """
+    for text in (model.template, model.system, model.licence):
+        if '"""' in text:
+            raise ExportError(
+                f"no Modelfile can hold three quotes in a row ({text[:40]!r}); deploy through Ollama's API"
+            )
     lines = [f"FROM ./{gguf_name}", f'TEMPLATE """{model.template}"""']
     lines += [f"PARAMETER stop {json.dumps(stop)}" for stop in model.stop]
     lines += [f"PARAMETER {key} {value:g}" for key, value in model.parameters.items()]
