@@ -44,6 +44,9 @@ class OpenAIChat:
                 continue
             try:
                 record = decode(_DECODER, raw)
+                if _is_row(record):
+                    ledger.noise(number, "row of a dataset")
+                    continue
                 if not isinstance(record.get("messages"), list):
                     ledger.unknown(number, "(no messages)")
                     continue
@@ -77,7 +80,13 @@ class OpenAIChat:
         )
 
 
+def _is_row(record: dict[str, Any]) -> bool:
+    """Whether it is a row of our own: read again, each row would pass for a session, and none of them is new."""
+    return "locum" in record
+
+
 def _has_messages(record: Any) -> bool:
     # A log of calls to a model has messages too, but the answer stands beside them, under "response".
-    messages = record.get("messages") if isinstance(record, dict) and "response" not in record else None
+    is_session = isinstance(record, dict) and "response" not in record and not _is_row(record)
+    messages = record.get("messages") if is_session else None
     return isinstance(messages, list) and bool(messages) and isinstance(messages[0], dict) and "role" in messages[0]
