@@ -75,9 +75,9 @@ class Output:
         if not sys.stderr.isatty():
             if now - max(begun, self._last_line) > _LINE_EVERY or (done >= total and now - begun > _SHOW_AFTER):
                 self._last_line = now
-                print(f"{work}: {done} of {total} {note}".rstrip(), file=sys.stderr, flush=True)
+                print(printable(f"{work}: {done} of {total} {note}".rstrip()), file=sys.stderr, flush=True)
         else:
-            self._bar(work, done, total, note)
+            self._bar(work, done, total, printable(note))
         if done >= total:
             self._begun.pop(work, None)
 
