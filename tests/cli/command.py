@@ -36,7 +36,9 @@ class Command:
         self.home = folder / "home"
         self.environment = {**os.environ, "LOCUM_HOME": str(self.home), "OLLAMA_HOST": "http://127.0.0.1:9"}
 
-    def start(self, *arguments: str | bytes, limit: int | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str | bytes, limit: int | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Begin, with files of at most `limit` bytes."""
 
         def prepare() -> None:
@@ -50,14 +52,14 @@ class Command:
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [sys.executable, "-m", "locum.cli.main", *arguments]
         return subprocess.Popen(
-            command, cwd=self.folder, env={**self.environment, **environment}, preexec_fn=prepare, **pipes
+            command, cwd=self.folder, env={**self.environment, **(env or {})}, preexec_fn=prepare, **pipes
         )
 
     def __call__(
-        self, *arguments: str | bytes, said: bytes = b"", limit: int | None = None, **environment: str
+        self, *arguments: str | bytes, said: bytes = b"", limit: int | None = None, env: dict[str, str] | None = None
     ) -> Said:
         """Run to the end."""
-        with self.start(*arguments, limit=limit, **environment) as process:
+        with self.start(*arguments, limit=limit, env=env) as process:
             out, err = process.communicate(said, timeout=300)
             return Said(process.returncode, out.decode(), err.decode())
 
