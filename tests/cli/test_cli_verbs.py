@@ -9,6 +9,7 @@ from command import Command
 from locum.training.base import Base
 
 
+@pytest.mark.slow
 def test_the_verbs_one_by_one(locum: Command, logs: Path, tiny_base: Base) -> None:
     def told(*arguments: str, code: int = 0) -> dict[str, object]:
         said = locum(*arguments, "--json")
