@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from command import Command
 from small_models import many_rows, write_tiny_base
 
+from locum.sessions.scripted import write_sessions
 from locum.training.base import Base
 from locum.types import Row
 
@@ -67,3 +69,17 @@ def tiny_renderer(tiny_base: Base) -> "Renderer":
     from locum.training.chat_template import Renderer
 
     return Renderer(tiny_base.folder)
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight generated sessions."""
+    folder = tmp_path_factory.mktemp("logs")
+    write_sessions(folder, 8, seed=3)
+    return folder
+
+
+@pytest.fixture
+def locum(tmp_path: Path) -> Command:
+    """The command in an empty folder."""
+    return Command(tmp_path)
