@@ -33,6 +33,8 @@ DEFAULT_EVAL_ROWS = 64
 DEFAULT_EPOCHS = 3
 DEFAULT_LEARNING_RATE = 2e-3
 
+# The rooms' own values, stated again because importing them would make `--help` wait; tests/cli holds them equal.
+QUANTIZATIONS = ("Q8_0", "F16", "BF16", "F32")
 DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
 
 
@@ -44,7 +46,7 @@ def settled(base: str) -> str:
 
 def check_choices(quant: str, deploy: str = "auto") -> None:
     """Refuse a word that is none of the choices, as a usage error (exit code 2)."""
-    if quant not in ("Q8_0", "F16", "BF16", "F32"):
-        raise typer.BadParameter(f"{quant!r} is none of Q8_0, F16, BF16, F32", param_hint="--quant")
+    if quant not in QUANTIZATIONS:
+        raise typer.BadParameter(f"{quant!r} is none of {', '.join(QUANTIZATIONS)}", param_hint="--quant")
     if deploy not in DEPLOYMENTS:
         raise typer.BadParameter(f"{deploy!r} is none of {', '.join(DEPLOYMENTS)}", param_hint="--deploy")

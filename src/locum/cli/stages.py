@@ -10,13 +10,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from locum import __version__, files
 from locum.errors import NameTakenError, RunError
 from locum.progress import Progress
+
+if TYPE_CHECKING:
+    from locum.training.base import Base
+    from locum.training.chat_template import Renderer
 
 
 def versions() -> dict[str, str]:
@@ -119,6 +123,15 @@ def base_of(run: Path) -> str:
     return files.read_json(note, dict[str, str])["name"]
 
 
+def _prepared(base: str, progress: Progress) -> tuple["Base", "Renderer"]:
+    """The base of that name, and its renderer."""
+    from locum.training.base import resolve_base
+    from locum.training.chat_template import Renderer
+
+    resolved = resolve_base(base, progress)
+    return resolved, Renderer(resolved.folder)
+
+
 def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> dict[str, Any]:
     """Adapter to fused model, model file, Modelfile and certificate; `model/` appears only if it is certified."""
     from locum.dataset.store import read_rows
@@ -130,12 +143,9 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     from locum.export.read_back import check_weights
     from locum.runtime.llamacpp import LlamaCpp
     from locum.runtime.scorer import Scorer
-    from locum.training.base import resolve_base
-    from locum.training.chat_template import Renderer
     from locum.training.device import Device
 
-    resolved = resolve_base(base, progress)
-    renderer = Renderer(resolved.folder)
+    resolved, renderer = _prepared(base, progress)
     progress("fuse", 0, 1)
     fuse(resolved, run / "adapter", run / "fused", renderer)
     progress("fuse", 1, 1)
@@ -243,16 +253,13 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
     from locum.export.base_file import base_model_file
     from locum.export.modelfile import describe_for_ollama
     from locum.runtime import store
-    from locum.training.base import resolve_base
-    from locum.training.chat_template import Renderer
 
     engine = choose_engine(deploy_to)
     if engine == "none":
         return {"engine": "none", "name": None}
     model = model_file_of(run)
     require_free(name, engine, force, run)
-    resolved = resolve_base(base, progress)
-    renderer = Renderer(resolved.folder)
+    resolved, renderer = _prepared(base, progress)
     if engine == "ollama":
         from locum.runtime.ollama import Ollama
 
@@ -276,11 +283,8 @@ def evaluate(run: Path, name: str, base: str, eval_rows: int, progress: Progress
     from locum.evaluation.evaluate import EvaluateOptions, Model
     from locum.evaluation.evaluate import evaluate as measure
     from locum.export.base_file import base_model_file
-    from locum.training.base import resolve_base
-    from locum.training.chat_template import Renderer
 
-    resolved = resolve_base(base, progress)
-    renderer = Renderer(resolved.folder)
+    resolved, renderer = _prepared(base, progress)
     model = model_file_of(run)
     results = measure(
         run,

@@ -7,8 +7,9 @@ hashes of what was replaced: it serves to probe a model trained on the rows, and
 them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from locum.dataset.split import SPLITS
 from locum.dataset.stats import Stats
 from locum.errors import DatasetError
 from locum.types import Drop, Message, Origin, Role, Row, Signal, Split, Tier, ToolCall
+
+T = TypeVar("T")
 
 
 class _Function(msgspec.Struct, frozen=True):
@@ -164,29 +167,25 @@ def read_rows(folder: Path, split: Split) -> list[Row]:
 
 def read_drops(folder: Path) -> list[Drop]:
     """The drops of a dataset; raises as `read_rows`."""
-    path = _require(folder, "drops.jsonl")
-    try:
-        return files.read_jsonl(path, Drop)
-    except msgspec.MsgspecError as error:
-        raise DatasetError(f"{path} holds no drops: {_first_line(error)}; extract it again") from None
+    return _read(folder, "drops.jsonl", lambda path: files.read_jsonl(path, Drop), "drops")
 
 
 def read_stats(folder: Path) -> Stats:
     """The numbers of a dataset; raises as `read_rows`."""
-    path = _require(folder, "stats.json")
-    try:
-        return files.read_json(path, Stats)
-    except msgspec.MsgspecError as error:
-        raise DatasetError(f"{path} holds no statistics: {_first_line(error)}; extract it again") from None
+    return _read(folder, "stats.json", lambda path: files.read_json(path, Stats), "statistics")
 
 
 def read_redactions(folder: Path) -> Redactions:
     """The salted hashes of what was replaced; raises as `read_rows`."""
-    path = _require(folder, "redactions.json")
+    return _read(folder, "redactions.json", lambda path: files.read_json(path, Redactions), "redactions")
+
+
+def _read(folder: Path, name: str, read: Callable[[Path], T], content: str) -> T:
+    path = _require(folder, name)
     try:
-        return files.read_json(path, Redactions)
+        return read(path)
     except msgspec.MsgspecError as error:
-        raise DatasetError(f"{path} holds no redactions: {_first_line(error)}; extract it again") from None
+        raise DatasetError(f"{path} holds no {content}: {_first_line(error)}; extract it again") from None
 
 
 def _require(folder: Path, name: str) -> Path:

@@ -65,11 +65,11 @@ def competence(samples: Sequence[Sample]) -> dict[str, dict[str, Arms]]:
             continue
         found[family] = {}
         if family == "tool_decision":
-            found[family]["right_tool"] = _right_arms(mine, _right_tool, _majority_right)
+            found[family]["right_tool"] = _right_arms(mine, _right_tool, majority_right)
             # The majority arm names a tool and no arguments, so it never writes a whole call.
             found[family][measure] = _right_arms(mine, lambda s, a: bool(a.right), lambda s: False)
         else:
-            found[family][measure] = _right_arms(mine, lambda s, a: bool(a.right), _majority_right)
+            found[family][measure] = _right_arms(mine, lambda s, a: bool(a.right), majority_right)
     return found
 
 
@@ -77,8 +77,9 @@ def _right_tool(sample: Sample, answer: Answer) -> bool:
     return same_tools(answer.tool_calls, sample.agent.tool_calls)
 
 
-def _majority_right(sample: Sample) -> bool:
-    return sample.majority == sample.agent.decision
+def majority_right(sample: Sample) -> bool:
+    """Whether the family's commonest decision is the agent's here; never where the agent's response holds none."""
+    return sample.majority is not None and sample.majority == sample.agent.decision
 
 
 def _right_arms(

@@ -15,25 +15,15 @@ import httpx
 
 from locum.errors import EngineError
 from locum.runtime.protocol import Candidate, Completion, Sampling
+from locum.training.chat_template import message_to_wire
 from locum.types import Message
 
 
 def message_for_server(message: Message) -> dict[str, Any]:
     """A message in the shape of OpenAI's API, where tool arguments are a JSON string."""
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        wire["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        wire["tool_call_id"] = message.tool_call_id
-    if message.tool_name is not None:
-        wire["name"] = message.tool_name
+    wire = message_to_wire(message)
+    for call in wire.get("tool_calls", ()):
+        call["function"]["arguments"] = json.dumps(call["function"]["arguments"], ensure_ascii=False)
     return wire
 
 

@@ -5,11 +5,12 @@ Shape: {"role", "content": text | parts | null, "tool_calls"?: [{"id", "function
 results (https://platform.openai.com/docs/api-reference/chat).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from locum.files import digest
 from locum.sessions.jsonl import BadRecord, arguments, check_depth
 from locum.types import Message, Origin, Role, Signal, ToolCall
 
@@ -142,6 +143,13 @@ def _text(content: Any) -> tuple[str, bool]:
             texts.append("[image]" if images else f"[{kind[:40] if isinstance(kind, str) else 'part'}]")
             readable = False
     return "\n".join(texts), readable
+
+
+def lineage_of(format_name: str, messages: Sequence[Message]) -> str:
+    """The lineage of a conversation without an id: its beginning up to and with the first answer, which a record that
+    continues another one shares."""
+    first = next((n for n, message in enumerate(messages, 1) if message.role == "assistant"), len(messages))
+    return f"{format_name}:{digest(messages[:first])[:16]}"
 
 
 def tool_schemas(raw: Any) -> tuple[dict[str, Any], ...]:

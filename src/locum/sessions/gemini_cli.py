@@ -15,16 +15,15 @@ from typing import Any
 import msgspec
 
 from locum.sessions.gemini_messages import Heard, Said, hear, say
+from locum.sessions.json_records import line_records
 from locum.sessions.jsonl import (
     BOM,
     HEAD,
     BadRecord,
     cut_line,
     decode,
-    decode_line,
     head_records,
     kind_of,
-    numbered_lines,
     utc,
     values,
 )
@@ -86,7 +85,8 @@ class GeminiCLI:
             head = file.read(len(BOM) + HEAD).removeprefix(BOM)
         whole = _WHOLE.match(head) is not None and _SESSION.search(head) is not None
         chat = _Chat(path, ledger)
-        for number, record in (_messages if whole else _records)(path, ledger):
+        records = _messages(path, ledger) if whole else line_records(path, _DECODER, ledger)
+        for number, record in records:
             try:
                 chat.add(number, record)
             except BadRecord as reason:
@@ -103,21 +103,6 @@ def _is_metadata(record: Any) -> bool:
     )
 
 
-def _records(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of the new form."""
-    for number, raw in numbered_lines(path):
-        if not raw:
-            ledger.noise(number, "blank")
-            continue
-        try:
-            records = decode_line(_DECODER, raw)
-        except BadRecord as reason:
-            ledger.bad(number, str(reason))
-            continue
-        for record in records:
-            yield number, record
-
-
 def _messages(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, Any]]]:
     """The metadata (as record 0) and the messages of the old form; of a file that is cut, those before the cut."""
     raw = path.read_bytes().removeprefix(BOM)
@@ -130,7 +115,7 @@ def _messages(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, Any]]
         yield 0, {"$set": whole}
     except BadRecord as error:
         if _is_record(raw.split(b"\n", 1)[0]):
-            yield from _records(path, ledger)
+            yield from line_records(path, _DECODER, ledger)
             return
         broken = str(error)
         begins = _MESSAGES.search(raw)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from locum.sessions.jsonl import BOM, BadRecord, decode, decode_line, head_records, numbered_lines, values
 from locum.sessions.ledger import Ledger
 
+T = TypeVar("T")
 _ANY = msgspec.json.Decoder()
 _LIST = msgspec.json.Decoder(list[Any])
 
@@ -33,17 +34,26 @@ def read_records(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
         except BadRecord as reason:
             ledger.bad(1, str(reason))
     else:
-        for number, raw in numbered_lines(path):
-            if not raw:
-                ledger.noise(number, "blank")
-                continue
-            try:
-                records = decode_line(_ANY, raw)
-            except BadRecord as reason:
-                ledger.bad(number, str(reason))
-                continue
-            for record in records:
-                yield number, record
+        yield from line_records(path, _ANY, ledger)
+
+
+def line_records(path: Path, decoder: msgspec.json.Decoder[T], ledger: Ledger) -> Iterator[tuple[int, T]]:
+    """The records of JSON lines with their lines' numbers; blank lines and what is no record go to the ledger.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    for number, raw in numbered_lines(path):
+        if not raw:
+            ledger.noise(number, "blank")
+            continue
+        try:
+            records = decode_line(decoder, raw)
+        except BadRecord as reason:
+            ledger.bad(number, str(reason))
+            continue
+        for record in records:
+            yield number, record
 
 
 def list_records(raw: bytes) -> tuple[list[Any], str | None]:

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from locum.files import digest
-from locum.sessions.chat_messages import Conversation, tool_schemas
+from locum.sessions.chat_messages import Conversation, lineage_of, tool_schemas
 from locum.sessions.jsonl import BadRecord, cut_line, decode, head_records, numbered_lines
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
@@ -66,12 +65,10 @@ class OpenAIChat:
         for message in record["messages"]:
             conversation.add(message)
         messages = tuple(conversation.messages)
-        # The conversation's beginning up to the first answer: a line that continues another one shares it.
-        first = next((n for n, message in enumerate(messages, 1) if message.role == "assistant"), len(messages))
         model = record.get("model")
         return Session(
             id=f"{path.stem}:{number}",
-            lineage=f"{self.name}:{digest(messages[:first])[:16]}",
+            lineage=lineage_of(self.name, messages),
             format=self.name,
             source=str(path),
             messages=messages,

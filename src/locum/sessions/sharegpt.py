@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from locum.files import digest
-from locum.sessions.chat_messages import Conversation, tool_schemas
+from locum.sessions.chat_messages import Conversation, lineage_of, tool_schemas
 from locum.sessions.json_records import head_values, read_records
 from locum.sessions.jsonl import BadRecord, decode
 from locum.sessions.ledger import Ledger
@@ -77,13 +76,12 @@ def _session(record: dict[str, Any], said: list[Any], path: Path, number: int) -
     for raw in said:
         _add(raw, conversation, waiting)
     messages = tuple(conversation.messages)
-    first = next((n for n, message in enumerate(messages, 1) if message.role == "assistant"), len(messages))
     model = record.get("model")
     model = model if isinstance(model, str) and model else None
     tools = record.get("tools")
     return Session(
         id=f"{path.stem}:{number}",
-        lineage=f"{ShareGPT.name}:{digest(messages[:first])[:16]}",
+        lineage=lineage_of(ShareGPT.name, messages),
         format=ShareGPT.name,
         source=str(path),
         messages=messages,

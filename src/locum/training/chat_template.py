@@ -160,7 +160,7 @@ def message_to_wire(message: Message) -> dict[str, Any]:
     return wire
 
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+CALL_OPENING, _CLOSE = "<tool_call>", "</tool_call>"
 _JSON = json.JSONDecoder()
 
 
@@ -174,8 +174,8 @@ def parse_response(text: str) -> tuple[str, tuple[ToolCall, ...], int]:
     calls: list[ToolCall] = []
     broken = 0
     rest = text
-    while (start := rest.find(_OPEN)) >= 0:
-        body = start + len(_OPEN)
+    while (start := rest.find(CALL_OPENING)) >= 0:
+        body = start + len(CALL_OPENING)
         found = _parse_call(rest, body, f"call_{len(calls)}")
         if found is None:
             broken += 1

@@ -47,21 +47,22 @@ def unpack_gguf(model: Path, folder: Path, require: Callable[[str], None]) -> GG
     from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
 
-    kind = read_kind(model)
+    reader = open_gguf(model)
+    kind = _kind(reader)
     require(kind.architecture)
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(model.parent, gguf_file=model.name)
     tokenizer = AutoTokenizer.from_pretrained(model.parent, gguf_file=model.name)
     if not tokenizer.chat_template:
         raise BaseError(f"base {model.name!r} has no chat template: it is no chat model; choose an instruct model")
-    _fix_pretokenizer(tokenizer, model)
+    _fix_pretokenizer(tokenizer, reader)
     config.architectures = [_CAUSAL_LM[kind.architecture]]
     config.dtype = torch.float32
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    state = {name: torch.from_numpy(value) for name, value in hf_tensors(model, config)}
+    state = {name: torch.from_numpy(value) for name, value in _hf_tensors(reader, model.name, config)}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return kind
 
@@ -69,13 +70,7 @@ def unpack_gguf(model: Path, folder: Path, require: Callable[[str], None]) -> GG
 _CAUSAL_LM = {"llama": "LlamaForCausalLM"}
 
 
-def read_kind(model: Path) -> GGUFKind:
-    """Read the header of a GGUF file.
-
-    Raises:
-        BaseError: it is no GGUF file, or is cut short.
-    """
-    reader = open_gguf(model)
+def _kind(reader: Any) -> GGUFKind:
     matrices = Counter(tensor.tensor_type.name for tensor in reader.tensors if len(tensor.shape) > 1)
     quantized = [name for name, _ in matrices.most_common() if name not in ("F32", "F16", "BF16")]
     return GGUFKind(
@@ -118,14 +113,14 @@ def _value(reader: Any, key: str) -> Any:
     return field.contents() if field is not None else None
 
 
-def _fix_pretokenizer(tokenizer: Any, model: Path) -> None:
+def _fix_pretokenizer(tokenizer: Any, reader: Any) -> None:
     """Split digits as llama.cpp does for this tokenizer; transformers' GGUF conversion leaves that out.
 
     llama.cpp's `LLAMA_VOCAB_PRE_TYPE_SMOLLM` first isolates every digit, then applies GPT-2's pattern.
     """
     from tokenizers import pre_tokenizers
 
-    if _value(open_gguf(model), "tokenizer.ggml.pre") == "smollm":
+    if _value(reader, "tokenizer.ggml.pre") == "smollm":
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
@@ -133,15 +128,16 @@ def _fix_pretokenizer(tokenizer: Any, model: Path) -> None:
 
 def hf_tensors(model: Path, config: "PretrainedConfig") -> Iterator[tuple[str, Array]]:
     """Dequantize a GGUF file's tensors, under transformers' names and in transformers' layout, as float32."""
+    return _hf_tensors(open_gguf(model), model.name, config)
+
+
+def _hf_tensors(reader: Any, name: str, config: "PretrainedConfig") -> Iterator[tuple[str, Array]]:
     from gguf import dequantize
 
-    reader = open_gguf(model)
     by_name = {tensor.name: tensor for tensor in reader.tensors}
     for hf_name, gguf_name in tensor_names(config):
         if gguf_name not in by_name:
-            raise BaseError(
-                f"{model.name!r} misses the tensor {gguf_name!r}: it is not a whole {config.model_type} model"
-            )
+            raise BaseError(f"{name!r} misses the tensor {gguf_name!r}: it is not a whole {config.model_type} model")
         tensor = by_name[gguf_name]
         # A copy: the reader maps the file, and torch must not be handed read-only memory.
         array = np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)

@@ -188,7 +188,7 @@ class _Training:
         while state.step < len(self.plan) and state.looks_since_best < self.options.patience:
             loss = self._step(self.plan[state.step], state.step, optimizer, parameters)
             state.step += 1
-            state.tokens += sum(len(sequence.tokens) for sequence in self.plan[state.step - 1])
+            state.tokens += _tokens(self.plan[state.step - 1])
             state.seconds = time.monotonic() - started
             if self.valid and state.step in looks:
                 self._look(state, loss, started)
@@ -345,9 +345,11 @@ def _look_at(rows: list[TokenSequence], planned: int, seed: int) -> list[TokenSe
     """
     budget = max(_LOOK_TOKENS, planned // 8)
     chosen: list[TokenSequence] = []
+    size = 0
     for sequence in random.Random(seed).sample(rows, len(rows)):
-        if not chosen or _tokens(chosen) + len(sequence.tokens) <= budget:
+        if not chosen or size + len(sequence.tokens) <= budget:
             chosen.append(sequence)
+            size += len(sequence.tokens)
     return chosen
 
 

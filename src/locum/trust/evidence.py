@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from locum.evaluation.decisions import valid_call
 from locum.evaluation.results import Sample
+from locum.evaluation.summarise import majority_right
+from locum.training.chat_template import CALL_OPENING
 from locum.trust.gate import FamilyEvidence, Verdict, gate
 from locum.types import Row
-
-_UNPARSED = "<tool_call>"
 
 
 def verdicts(
@@ -38,7 +38,8 @@ def _evidence(
         incumbent=tuple(True for _ in samples),
         baselines={
             "base": tuple(bool(s.base.right) for s in samples),
-            "majority": tuple(_majority_right(s) for s in samples),
+            # It names a tool and no arguments, and is given that much: the candidate has to beat it all the same.
+            "majority": tuple(majority_right(s) for s in samples),
         },
         verified=tuple(s.tier == "verified" for s in samples),
         invalid=tuple(_invalid(s, tools.get(s.row, ())) for s in samples),
@@ -49,13 +50,8 @@ def _evidence(
     )
 
 
-def _majority_right(sample: Sample) -> bool:
-    """The majority arm's answer counts as right when its label is; a tool name without arguments is given that much."""
-    return sample.majority is not None and sample.majority == sample.agent.decision
-
-
 def _invalid(sample: Sample, tools: tuple[dict[str, object], ...]) -> bool:
     """A call that cannot be parsed, or that breaks the schema of a known inventory."""
-    if _UNPARSED in sample.tuned.text:
+    if CALL_OPENING in sample.tuned.text:
         return True
     return bool(tools) and any(not valid_call(call, tools) for call in sample.tuned.tool_calls)

@@ -1,0 +1,27 @@
+"""The command line states the rooms' defaults again, so as not to import them: here they are held together."""
+
+import inspect
+
+from locum.cli import options
+from locum.cli.train import train
+from locum.dataset.build import Options
+from locum.evaluation.evaluate import EvaluateOptions
+from locum.export.gguf_file import QUANTIZATIONS
+from locum.training.base import ALIASES
+from locum.training.loop import TrainOptions
+
+
+def test_defaults_are_those_of_the_rooms() -> None:
+    trained = TrainOptions()
+    assert trained.epochs == options.DEFAULT_EPOCHS
+    assert trained.learning_rate == options.DEFAULT_LEARNING_RATE
+    assert inspect.signature(train).parameters["rank"].default == trained.shape.rank
+    assert trained.shape.alpha == 2 * trained.shape.rank
+    assert Options().context_chars == options.DEFAULT_CONTEXT
+    assert EvaluateOptions().rows == options.DEFAULT_EVAL_ROWS
+
+
+def test_choices_are_those_of_the_rooms() -> None:
+    assert set(options.QUANTIZATIONS) == set(QUANTIZATIONS)
+    assert options.DEFAULT_QUANT in QUANTIZATIONS
+    assert options.DEFAULT_BASE in ALIASES
