@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 NAME = "locum_blocks"
 
 SHORT = 768
-"""Blocks up to this many tokens go through plain matrix products, longer ones through SDPA. On a CPU with
-AVX-512 bf16, forward and backward, products win below about 1,000 tokens and lose badly at 2,000."""
+"""Blocks up to this many tokens go through plain matrix products, longer ones through SDPA. Forward and backward on two
+cores with AVX-512 bf16 (benchmarks/attention.py), products take half of SDPA's time at 190 tokens, a little more at 384
+to 512, and two and a half times as long at 1,024: a bound near 384 would be faster there and is still to be tried."""
 
 
 def register() -> None:
