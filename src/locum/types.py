@@ -20,7 +20,13 @@ Signal = Literal[
     "rewound",  # the human went back to before this message
     "corrected",  # the next human message corrects this one
     "unreadable",  # what it answers or says is not in the log as text (an image, a file kept elsewhere)
+    "kept",  # what this message wrote was still there when the work was committed
+    "merged",  # the change that this message belongs to was merged
+    "resolved",  # the thread that this message opened was resolved, or its suggestion applied
+    "praised",  # a person marked it as good (a thumb up, a positive score)
 ]
+ENDORSED: frozenset[Signal] = frozenset({"kept", "merged", "resolved", "praised"})
+"""The signals that speak for a message; every other one speaks against it."""
 Split = Literal["train", "valid", "test"]
 Tier = Literal["verified", "recorded"]
 

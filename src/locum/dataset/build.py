@@ -17,7 +17,7 @@ from locum.dataset.turns import Step, Turn, steps
 from locum.errors import DatasetError
 from locum.files import digest
 from locum.progress import Progress, silent
-from locum.types import BadLine, Drop, Lines, Message, Row, Session, Split, Tier
+from locum.types import ENDORSED, BadLine, Drop, Lines, Message, Row, Session, Split, Tier
 
 _EXCERPT = 200
 
@@ -185,8 +185,11 @@ def _tier(session: Session, turn: Turn) -> Tier:
     against."""
     if session.reward is not None:
         return "verified"  # a lower reward than 1 has dropped the whole session
+    signals = set(turn.message.signals)
+    if signals - ENDORSED:
+        return "recorded"
     calls = turn.response.tool_calls
-    return "verified" if calls and len(turn.results) == len(calls) and not turn.message.signals else "recorded"
+    return "verified" if signals or (calls and len(turn.results) == len(calls)) else "recorded"
 
 
 def _normalised(message: Message) -> list[object]:
