@@ -11,10 +11,11 @@ import shutil
 from pathlib import Path
 
 import msgspec
-from platformdirs import user_data_path
 
 from locum import files
 from locum.errors import NameTakenError, RunError
+from locum.places import home_folder
+from locum.home import home_folder
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
@@ -47,8 +48,7 @@ def check_name(name: str) -> str:
 
 def models_folder() -> Path:
     """$LOCUM_HOME/models, else in the platform's data folder."""
-    override = os.environ.get("LOCUM_HOME")
-    return (Path(override) if override else user_data_path("locum")) / "models"
+    return home_folder() / "models"
 
 
 def is_taken(name: str) -> bool:
