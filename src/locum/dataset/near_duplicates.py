@@ -1,0 +1,242 @@
+"""Rows that are nearly the same, and the check that none of them crosses from one split to another.
+
+Two rows are near-duplicates if whoever has learnt one by heart would get the other right: what the turn answers
+(the *question*) is nearly the same, and what the agent did (the *answer*: text, calls, arguments) is so too. Each
+by itself, because one file read twice is a long question in common with two different decisions after it, and
+because "Done." is an answer in common to a thousand questions.
+
+- The question is the messages since the agent's last one. Where these have fewer than `QUESTION_CHARS` characters
+  ("yes", "no matches found") the messages before them are added, one by one: a short reply says little of what it
+  replies to. The system message, the same in all rows of an agent, is no part of it.
+- Texts are compared with case and spacing levelled, as sets of all their pieces of `SHINGLE` characters, by Jaccard
+  similarity; both parts must reach `THRESHOLD`. A text below `SHORT` characters has one piece, itself: it is like
+  another only where the two are equal. docs/decisions/0002-near-duplicates.md has the figures behind these numbers.
+
+A row is kept as 512 bytes: the low bytes of 256 minima of its question's hashes and of 256 of its answer's (b-bit
+minwise hashing: Li and König, WWW 2010; the minima by `rensa`). Rows that agree in one of 64 bands, of four bytes
+from each part, are compared by the estimate that their bytes give, at a threshold below the true one, so that
+hardly a true pair is missed: at exactly 0.8 in both parts, about 2 in 10,000.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+import rensa
+from numpy.typing import NDArray
+
+from locum.dataset.split import SPLITS
+from locum.types import Message, Row, Split
+
+THRESHOLD = 0.8
+"""Jaccard similarity from which two questions, and two answers, are nearly the same."""
+SHINGLE = 8
+"""Characters in a piece; a power of two."""
+SHORT = 80
+"""Characters below which one changed character alone brings the similarity under the threshold."""
+QUESTION_CHARS = 200
+"""A question goes back over earlier messages until it has as many characters."""
+
+Signature = bytes
+"""512 bytes; equal questions and answers have equal signatures, on every machine, for one version of `rensa`."""
+_SLOTS = 256
+_BANDS = 64
+_ESTIMATE = 0.7
+"""What an estimate must reach: its standard error at `THRESHOLD` is below 0.025."""
+_WITHIN = 16
+"""How many rows before it in a bucket a row is compared with: whoever is further back in a crowded bucket is like
+those in between, or in other buckets too."""
+_PAIRS = 1 << 16
+_SEED = 1
+_SECOND_SEED = 2
+_BASE = 0x9E3779B97F4A7C15
+
+_Indices = NDArray[np.intp]
+
+
+class Leak(msgspec.Struct, frozen=True):
+    """A held-out row and a row of an earlier split that is nearly the same."""
+
+    row: str
+    """The held-out row's id."""
+    split: Split
+    like: str
+    """The earlier row's id."""
+    like_split: Split
+    question: float
+    """Jaccard similarity of the questions, exactly."""
+    answer: float
+
+
+def signature(row: Row) -> Signature:
+    """What `clusters` needs of a row."""
+    return _signature(*question_and_answer(row), _SEED)
+
+
+def clusters(signatures: Sequence[Signature]) -> list[int]:
+    """Rows that are nearly the same, and those that are so through others between them, as clusters.
+
+    Time grows linearly with the rows (but for sorting), memory by about 550 bytes a row beside the signatures.
+
+    Args:
+        signatures: of rows, in their order.
+
+    Returns:
+        for each row the index of the first row of its cluster: its own, where it is like none before it.
+    """
+    table = _table(signatures)
+    parent = np.arange(len(table))
+    for earlier, later in _neighbours(table):
+        apart = parent[earlier] != parent[later]
+        earlier, later = earlier[apart], later[apart]
+        alike = _alike(table, earlier, later)
+        if not alike.any():
+            continue
+        for one, other in zip(earlier[alike].tolist(), later[alike].tolist(), strict=True):
+            first, second = sorted((_root(parent, one), _root(parent, other)))
+            parent[second] = first
+        while not np.array_equal(parent, flat := parent[parent]):
+            parent = flat
+    return [int(first) for first in parent]
+
+
+def leaks(read: Callable[[Split], Iterable[Row]]) -> list[Leak]:
+    """A second look at a finished dataset, independent of how it was built: near-duplicates across splits.
+
+    Candidates come from other hashes than the builder's; each is then compared text by text. No more than the
+    texts of candidates and a signature of every row are held at a time.
+
+    Args:
+        read: gives a split's rows, the same ones whenever it is called.
+
+    Returns:
+        one entry for each pair, in the order of the held-out rows; empty for a dataset without a leak.
+    """
+    signatures: list[Signature] = []
+    starts = [0]
+    for split in SPLITS:
+        signatures += (_signature(*question_and_answer(row), _SECOND_SEED) for row in read(split))
+        starts.append(len(signatures))
+    split_at = np.repeat(np.arange(len(SPLITS)), np.diff(starts))
+    pairs: set[tuple[int, int]] = set()
+    for earlier, later in _neighbours(_table(signatures), across=split_at):
+        pairs.update(zip(later.tolist(), earlier.tolist(), strict=True))
+    wanted = {at for pair in pairs for at in pair}
+    rows = (row for split in SPLITS for row in read(split))
+    texts = {at: (row.id, *question_and_answer(row)) for at, row in enumerate(rows) if at in wanted}
+    found = []
+    for at, like in sorted(pairs):
+        (row, *parts), (like_row, *like_parts) = texts[at], texts[like]
+        question, answer = (jaccard(one, other) for one, other in zip(parts, like_parts, strict=True))
+        if min(question, answer) >= THRESHOLD:
+            found.append(Leak(row, SPLITS[split_at[at]], like_row, SPLITS[split_at[like]], question, answer))
+    return found
+
+
+def question_and_answer(row: Row) -> tuple[str, str]:
+    """What is compared of a row: what the turn answers and what the agent did, case and spacing levelled."""
+    parts: list[str] = []
+    chars = 0
+    answered = False
+    for message in reversed(row.prompt):
+        answered = answered or message.role == "assistant"
+        if answered and chars >= QUESTION_CHARS:
+            break
+        if message.role != "system":
+            parts.append(_levelled(message))
+            chars += len(parts[-1])
+    return " ".join(reversed(parts)), _levelled(row.response)
+
+
+def jaccard(one: str, other: str) -> float:
+    """Jaccard similarity of two levelled texts, 0 to 1: pieces in both, of those in either."""
+    if one == other:
+        return 1.0
+    pieces, others = _pieces(one), _pieces(other)
+    return len(pieces & others) / len(pieces | others)
+
+
+def _pieces(text: str) -> set[str]:
+    if len(text) < SHORT:
+        return {text}
+    return {text[at : at + SHINGLE] for at in range(len(text) - SHINGLE + 1)}
+
+
+def _levelled(message: Message) -> str:
+    parts = [message.content]
+    for call in message.tool_calls:
+        parts += (call.name, msgspec.json.encode(call.arguments, order="deterministic").decode())
+    return " ".join(" ".join(parts).casefold().split())
+
+
+def _signature(question: str, answer: str, seed: int) -> Signature:
+    hashes = _hashes(question), _hashes(answer)
+    ends = [0, len(hashes[0]), len(hashes[0]) + len(hashes[1])]
+    minima = rensa.RMinHash.digest_matrix_from_flat_token_hashes(np.concatenate(hashes), ends, _SLOTS, seed)
+    low = np.array(minima.to_rows(), dtype=np.uint32).astype(np.uint8)
+    # Band by band: four bytes of the question's, four of the answer's.
+    return low.reshape(2, _BANDS, -1).swapaxes(0, 1).tobytes()
+
+
+def _hashes(text: str) -> NDArray[np.uint64]:
+    """A 64-bit hash of each piece: a polynomial over its characters, doubled in length until it spans the piece."""
+    if len(text) < SHORT:
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return np.frombuffer(digest, np.uint64)
+    hashes = _mixed(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64))
+    width, power = 1, _BASE
+    while width < SHINGLE:
+        hashes = hashes[:-width] * np.uint64(power) + hashes[width:]
+        width, power = 2 * width, power * power % 2**64
+    return _mixed(hashes)
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): every bit comes to depend on every other."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _table(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(signatures), np.uint8).reshape(len(signatures), 2 * _SLOTS)
+
+
+def _neighbours(
+    table: NDArray[np.uint8], across: NDArray[np.intp] | None = None
+) -> Iterator[tuple[_Indices, _Indices]]:
+    """Pairs of rows that agree in a band, the earlier row and the later one, some twice.
+
+    Args:
+        table: a signature a row.
+        across: a number for each row: only pairs of rows with different numbers count.
+    """
+    bands = table.view(np.uint64)
+    for band in range(_BANDS):
+        keys = bands[:, band]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        for back in range(1, _WITHIN + 1):
+            same = np.flatnonzero(keys[back:] == keys[:-back])
+            if not len(same):
+                break  # no bucket holds more than `back` rows
+            earlier, later = order[same], order[same + back]
+            if across is not None:
+                apart = across[earlier] != across[later]
+                earlier, later = earlier[apart], later[apart]
+            for start in range(0, len(earlier), _PAIRS):
+                yield earlier[start : start + _PAIRS], later[start : start + _PAIRS]
+
+
+def _alike(table: NDArray[np.uint8], earlier: _Indices, later: _Indices) -> NDArray[np.bool_]:
+    """Whether both parts of each pair reach the estimate; of unlike minima, one low byte in 256 agrees as well."""
+    agree = (table[earlier] == table[later]).reshape(-1, _BANDS, 2, _SLOTS // _BANDS).sum(axis=(1, 3)) / _SLOTS
+    estimates = (agree - 1 / 256) / (1 - 1 / 256)
+    return np.asarray((estimates >= _ESTIMATE).all(axis=1))
+
+
+def _root(parent: _Indices, at: int) -> int:
+    while (up := int(parent[at])) != at:
+        at = up
+    return at
