@@ -2,9 +2,7 @@
 
 Source: openclaw's `transcript_events(session_id, seq, event_json, event_zstd)`, `session_windows(session_id,
 session_key, previous_session_id, reason)` and `session_nodes(session_key, ..., parent_session_key)`. The file is
-opened read-only and as immutable: neither it nor the `-wal` and `-shm` beside it are touched, even while OpenClaw
-writes to it. What still stands in a `-wal` is therefore not read, and counted as one unknown record. Records are
-counted instead of lines: one an event.
+read as `locum.sessions.sqlite` says. Records are counted instead of lines: one an event.
 """
 
 import re
@@ -20,9 +18,9 @@ import zstandard
 from locum.sessions.ledger import Ledger
 from locum.sessions.pi.conversation import sessions_of
 from locum.sessions.pi.entries import read_entries
+from locum.sessions.sqlite import MAGIC, UNREADABLE, columns, note_unwritten, open_database, text
 from locum.types import Session
 
-_MAGIC = b"SQLite format 3\0"
 _MAX_EVENT = 64 * 1024 * 1024
 """Bytes that a compressed event may unfold to; OpenClaw itself compresses none above 4 MiB."""
 _MAX_MEMORY = 32 * 1024 * 1024
@@ -47,18 +45,14 @@ class _Node(NamedTuple):
     """The session that this one goes on from."""
 
 
-_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""A damaged schema makes sqlite3 fail on its own error message, too, when that quotes bytes that are no UTF-8."""
-
-
 def is_store(head: bytes, path: Path) -> bool:
     """Whether a file is a database with a table of transcript events."""
-    if not head.startswith(_MAGIC):
+    if not head.startswith(MAGIC):
         return False
     try:
-        with closing(_open(path)) as database:
-            return bool(_columns(database, "transcript_events") >= {"session_id", "seq", "event_json"})
-    except _UNREADABLE:
+        with closing(open_database(path)) as database:
+            return bool(columns(database, "transcript_events") >= {"session_id", "seq", "event_json"})
+    except UNREADABLE:
         return False
 
 
@@ -66,7 +60,7 @@ def read_store(path: Path, ledger: Ledger) -> list[Session]:
     """Read a store: a session for every context window of every conversation in which the agent says something."""
     sessions: list[Session] = []
     try:
-        with closing(_open(path)) as database:
+        with closing(open_database(path)) as database:
             nodes = _nodes(database)
             for name, events in groupby(_events(database, ledger), key=lambda event: event.session):
                 key = nodes[name].key if name in nodes else ""
@@ -79,38 +73,21 @@ def read_store(path: Path, ledger: Ledger) -> list[Session]:
                     lineage=_lineage(name, nodes),
                     prompted=_NOT_HUMAN.search(key) is not None,
                 )
-    except _UNREADABLE:
+    except UNREADABLE:
         ledger.bad(1, "not a database that can be read")
-    log = path.with_name(f"{path.name}-wal")
-    if log.is_file() and log.stat().st_size:
-        ledger.unknown(0, "events in the write-ahead log: close OpenClaw and read again")
+    note_unwritten(path, ledger, "OpenClaw")
     return sessions
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-    database.text_factory = bytes  # text may be no UTF-8, and that is a bad event, not a bad database
-    database.execute("PRAGMA trusted_schema = OFF")
-    return database
-
-
-def _columns(database: sqlite3.Connection, table: str) -> set[str]:
-    """The columns of a table; none where it is missing or is a view, which could compute without end."""
-    kind = database.execute("SELECT type FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-    if kind is None or _text(kind[0]) != "table":
-        return set()
-    return {_text(name) for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))}
-
-
 def _events(database: sqlite3.Connection, ledger: Ledger) -> Iterator[_Event]:
-    packed = "event_zstd" if "event_zstd" in _columns(database, "transcript_events") else "NULL"
+    packed = "event_zstd" if "event_zstd" in columns(database, "transcript_events") else "NULL"
     query = f"SELECT session_id, event_json, {packed} FROM transcript_events ORDER BY session_id, seq"
     number = 0
     try:
-        for session, text, blob in database.execute(query):
+        for session, event, blob in database.execute(query):
             number += 1
-            yield _Event(_text(session), number, text, blob)
-    except _UNREADABLE:
+            yield _Event(text(session), number, event, blob)
+    except UNREADABLE:
         ledger.bad(number + 1, "the database is damaged from here on")
 
 
@@ -157,11 +134,11 @@ def _nodes(database: sqlite3.Connection) -> dict[str, _Node]:
 
 
 def _rows(database: sqlite3.Connection, table: str, names: tuple[str, ...]) -> list[tuple[str, ...]]:
-    columns = _columns(database, table)
-    if not columns.issuperset(names[:2]):
+    known = columns(database, table)
+    if not known.issuperset(names[:2]):
         return []
-    select = ", ".join(name if name in columns else "NULL" for name in names)
-    return [tuple(map(_text, row)) for row in database.execute(f"SELECT {select} FROM {table}")]
+    select = ", ".join(name if name in known else "NULL" for name in names)
+    return [tuple(map(text, row)) for row in database.execute(f"SELECT {select} FROM {table}")]
 
 
 def _lineage(session: str, nodes: dict[str, _Node]) -> str | None:
@@ -172,7 +149,3 @@ def _lineage(session: str, nodes: dict[str, _Node]) -> str | None:
             return min(chain)  # a circle, which no client writes, still has one name
         chain.append(node.before)
     return chain[-1] or None
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
