@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from locum.sessions.jsonl import BOM, BadRecord, decode, decode_line, head_records, numbered_lines, values
+from locum.sessions.jsonl import BOM, BadRecord, decode, decode_line, head_records, numbered_lines, spans, values
 from locum.sessions.ledger import Ledger
 
 T = TypeVar("T")
@@ -57,13 +57,28 @@ def line_records(path: Path, decoder: msgspec.json.Decoder[T], ledger: Ledger) -
 
 
 def list_records(raw: bytes) -> tuple[list[Any], str | None]:
-    """The values of a JSON list, and what is wrong with it where it is cut or broken: then those before."""
+    """The values of a JSON list, and what is wrong with it where it is cut or broken: then those before.
+
+    Lists one after the other (pages of an API, as `gh api --paginate` prints them) are one.
+    """
     try:
         return decode(_LIST, raw), None
     except BadRecord as error:
         reason = str(error)
     text = raw.decode(errors="replace")
-    return list(_whole(text, text.find("[") + 1)), reason
+    found: list[Any] = []
+    end = 0
+    for start, after in spans(text):
+        try:
+            page = decode(_LIST, text[start:after].encode())
+        except BadRecord:
+            break
+        found += page
+        end = after
+    rest = text[end:].strip()
+    if rest.startswith("["):
+        found += _whole(rest, 1)
+    return found, reason if rest else None
 
 
 def member(raw: bytes, key: str) -> Any:

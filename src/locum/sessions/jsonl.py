@@ -80,13 +80,18 @@ def values(text: str, at: int = 0) -> Iterator[bytes]:
 
     Ends silently at the first place where no complete value begins.
     """
+    for start, end in spans(text, at):
+        yield text[start:end].encode()
+
+
+def spans(text: str, at: int = 0) -> Iterator[tuple[int, int]]:
+    """Where each of these values begins and ends."""
     while (gap := _GAP.match(text, at)) is not None:
         try:
-            end = _EXTENT.raw_decode(text, gap.end())[1]
+            at = _EXTENT.raw_decode(text, gap.end())[1]
         except (ValueError, RecursionError):
             return
-        yield text[gap.end() : end].encode()
-        at = end
+        yield gap.end(), at
 
 
 def decode_line(decoder: msgspec.json.Decoder[T], raw: bytes) -> list[T]:

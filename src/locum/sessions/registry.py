@@ -7,6 +7,7 @@ from locum.sessions.alpaca import Alpaca
 from locum.sessions.claude_code import ClaudeCode
 from locum.sessions.codex import Codex
 from locum.sessions.gemini_cli import GeminiCLI
+from locum.sessions.github_reviews import GitHubReviews
 from locum.sessions.jsonl import BOM, HEAD
 from locum.sessions.openai_chat import OpenAIChat
 from locum.sessions.openhands import OpenHands
@@ -31,6 +32,7 @@ READERS: tuple[Reader, ...] = (
     OpenHands(),
     Aider(),
     RequestLog(),
+    GitHubReviews(),
     ShareGPT(),
     Alpaca(),
     OpenAIChat(),
