@@ -2,6 +2,7 @@
 
 LocumError
 ├── SourceError       a path given as SOURCE cannot be read, or holds no session
+├── SettingsError     locum.toml says something that is no setting
 ├── DatasetError      no usable row, or a dataset folder that is not one
 ├── BaseError         the base model is unknown, unreachable, partial or of an unsupported shape
 ├── TrainingError     a row or a loss that must not be trained through
@@ -18,6 +19,10 @@ class LocumError(Exception):
 
 class SourceError(LocumError, ValueError):
     """A path given as SOURCE cannot be read, or holds no session."""
+
+
+class SettingsError(LocumError, ValueError):
+    """`locum.toml` cannot be read, or says something that is no setting."""
 
 
 class DatasetError(LocumError, ValueError):

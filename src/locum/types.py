@@ -100,6 +100,10 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     or the session's own ground truth says so."""
     shortened: int = 0
     """Messages left out of, or cut within, the prompt to meet the budget."""
+    refines: str | None = None
+    """The family that the row has by its structure, where a rule of the user's gave it another."""
+    documents: tuple[str, ...] = ()
+    """Digests of the standing documents in force, whether or not the prompt holds them."""
 
     @property
     def prompt(self) -> tuple[Message, ...]:

@@ -25,6 +25,7 @@ REASONS: dict[str, str] = {
     "too_long": "the response is longer than its budget",
     "no_prompt": "the log begins in the middle: what it answers is not in it",
     "context_too_long": "what it answers does not fit into the prompt's budget",
+    "rests_on_missing": "it names or quotes what the session held before and the prompt no longer does",
     "duplicate": "an earlier row has the same prompt and the same response",
 }
 """Every reason for which a turn is dropped, with what it means."""

@@ -20,7 +20,8 @@ import msgspec
 
 from locum.types import Message, Session, Signal, ToolCall
 
-_UNSAID: frozenset[Signal] = frozenset({"synthetic", "api_error", "interrupted", "rewound"})
+UNSAID: frozenset[Signal] = frozenset({"synthetic", "api_error", "interrupted", "rewound"})
+"""Messages with one of these are in no later prompt."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ class _Walk:
         results: dict[str, Message] = {}
         if opening is not None:
             results = _pair(opening.tool_calls, rest)
-            response = _response(opening)
+            response = spoken(opening)
             shown = _shown(opening, response, results)
             if shown or last:
                 yield from self._flush()
@@ -186,7 +187,7 @@ def _pair(calls: Sequence[ToolCall], rest: Sequence[Message]) -> dict[str, Messa
 def _shown(message: Message, response: Message, results: dict[str, Message]) -> Step | None:
     """What later prompts show of the agent's message: only what it really said, only calls that have a
     result."""
-    if _UNSAID.intersection(message.signals):
+    if UNSAID.intersection(message.signals):
         return None
     if not response.tool_calls:
         return Step((response,)) if response.content.strip() else None
@@ -195,7 +196,8 @@ def _shown(message: Message, response: Message, results: dict[str, Message]) -> 
     return Step((msgspec.structs.replace(response, tool_calls=calls), *told)) if calls else None
 
 
-def _response(message: Message) -> Message:
+def spoken(message: Message) -> Message:
+    """The agent's message as rows show it: without narration beside calls, ids, times and signals."""
     content = "" if message.tool_calls else message.content
     return Message("assistant", content, message.tool_calls, origin=message.origin)
 

@@ -1,0 +1,179 @@
+"""Details that a response can only have from somewhere: file names, ids, long numbers, lines that it quotes.
+
+A response may make up much of its own: code, file contents, a search, a plan. It cannot make up `ticket_4417`.
+Where such a detail stands in what the session held before, and not in the prompt that the row shows (the shortening
+took it, or it was never shown), nobody who reads the row could have written the response, and a model trained on it
+learns to invent details.
+
+The rule is for precision. A detail is missing only if neither the prompt nor a tool schema holds it, in whatever
+case, and if somebody other than the agent said it before: what the agent alone has said (a name it chose, a phrase
+that it always writes) it may say again. Names that everybody knows (`README.md`, `node.js`) are no details.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from locum.dataset.turns import Turn
+from locum.types import Message, Session
+
+_LONGEST = 200_000
+"""Characters looked at of one message of the session; of a longer one as many at its beginning and at its end."""
+_ONE_LINE = 400
+"""A longer argument, or one of several lines, is content (code, a patch, a letter), and mostly the agent's own."""
+_LINE = 24
+"""Shorter lines than this are found in many files."""
+_STEM = 4
+"""Shorter names of files than this may be variables with an attribute."""
+
+_WORDS = re.compile(rb"[a-z0-9_][a-z0-9_.@-]{3,}[a-z0-9_]")
+_WORD = re.compile(r"(?<![\w.@-])[a-z0-9_][a-z0-9_.@-]{3,}[a-z0-9_](?![\w@(-])", re.ASCII)
+_NUMBER = re.compile(r"(?![1-9]\d?0+$)\d{5,}")  # a round one may be the agent's choice: a timeout, a limit
+_ID = re.compile(r"(?!\d+[a-z]{1,3}$)(?=.*[a-z])(?=(?:\D*\d){3})[\w-]{6,}", re.ASCII)
+_FILE = re.compile(
+    r"c|cc|cfg|conf|cpp|cs|css|csv|ex|exs|go|h|hpp|html|ini|ipynb|java|jpg|js|json|jsonl|jsx|kt|lock|log|lua|md|mdx|"
+    r"mjs|pdf|php|pl|png|proto|py|rb|rs|scala|scss|sh|sql|svelte|svg|swift|tex|tf|toml|ts|tsv|tsx|txt|vue|xml|yaml|yml"
+)
+"""What comes after the last dot of a file's name."""
+_KNOWN = re.compile(
+    r"__init__|__main__|agents|angular|application|backbone|build|cargo|changelog|chart|claude|client|component|"
+    r"compose|config|conftest|console|constants|contributing|data|docker-compose|docs|error|errors|eslint|express|"
+    r"file|global|globals|handler|handlers|helper|helpers|home|index|input|install|layout|license|loading|main|manage|"
+    r"manifest|math|memory|middleware|model|models|module|next|node|notes|nuxt|output|package|package-lock|page|"
+    r"params|pnpm-lock|prettier|process|prompt|pyproject|react|readme|release|request|requirements|response|result|"
+    r"results|route|router|routes|schema|script|search|server|service|settings|setup|style|styles|task|tasks|test|"
+    r"tests|three|todo|tsconfig|types|user|users|util|utils|values|version|views|vite|vitest|webpack|yarn"
+)
+"""Names without ending of files that are in every project, and of libraries that end like files."""
+_STANDARDS = re.compile(r"x86_64|(?:utf|iso|rfc|ecma|es|sha|ieee|http|windows|cp)[-_]?\d{3,5}(?:-\d+)?")
+_MARGIN = " \t0123456789→|:+-"
+"""What stands before a line in listings and diffs."""
+
+
+class Held:
+    """What a session has held up to one of its turns; made for one walk along it, from turn to turn."""
+
+    def __init__(self, session: Session) -> None:
+        """Args: session: the one that is walked, with its messages as `turns.steps` gets them."""
+        self._session = session
+        self._at = 0
+        self._tools: str | None = None
+        self._words = _Index(session.messages, lambda text: _WORDS.findall(text.lower().encode()))
+        self._lines = _Index(session.messages, lambda text: _long_lines(text.lower()))
+
+    def missing(self, turn: Turn, prompt: Sequence[Message]) -> tuple[str, ...]:
+        """The details of the turn's response that the session held before it and the prompt does not.
+
+        Args:
+            turn: the session's next turn that is asked about; turns come in their order.
+            prompt: what the turn's row shows before it, shortened.
+
+        Returns:
+            details and quoted lines in lower case, in alphabetical order; empty where the response is legible. Over
+            a whole session the cost is linear in its length and in that of all prompts together.
+        """
+        words, quotes = _details(turn.response)
+        if not words and not quotes:
+            return ()
+        shown = self._shown(prompt)
+        words = {word for word in words if word not in shown}
+        quotes = [quote for quote in quotes if not any(line in shown for line in quote)]
+        if not words and not quotes:
+            return ()
+        before = self._before(turn)
+        self._words.hear(before)
+        missing = {word for word in words if self._words.holds(word.encode())}
+        if quotes:
+            self._lines.hear(before)
+        for quote in quotes:
+            if all(self._lines.holds(line) for line in quote):
+                missing.update(quote)
+        return tuple(sorted(missing))
+
+    def _before(self, turn: Turn) -> int:
+        """How many messages stand before the turn; `_at` makes finding it cost one walk for all turns."""
+        messages = self._session.messages
+        while self._at < len(messages) and messages[self._at] is not turn.message:
+            self._at += 1
+        return self._at
+
+    def _shown(self, prompt: Sequence[Message]) -> str:
+        if self._tools is None:
+            self._tools = msgspec.json.encode(self._session.tools).decode()
+        texts = [self._tools]
+        for message in prompt:
+            texts.append(message.content)
+            texts += (text for call in message.tool_calls for _, text in _named(call.arguments))
+        return "\n".join(texts).lower()
+
+
+class _Index:
+    """Which pieces the messages hold that others than the agent wrote, as far as anyone has asked."""
+
+    def __init__(self, messages: Sequence[Message], pieces: Callable[[str], Iterable[Any]]) -> None:
+        self._messages = messages
+        self._pieces = pieces
+        self._held: set[Any] = set()
+        self._done = 0
+
+    def hear(self, before: int) -> None:
+        """Take in the messages up to this position that have not been taken in yet."""
+        for at in range(self._done, before):
+            message = self._messages[at]
+            if message.role != "assistant":
+                text = message.content
+                self._held.update(self._pieces(text[:_LONGEST]))
+                if len(text) > _LONGEST:
+                    self._held.update(self._pieces(text[max(_LONGEST, len(text) - _LONGEST) :]))
+        self._done = max(self._done, before)
+
+    def holds(self, piece: Any) -> bool:
+        """Whether one of them holds it."""
+        return piece in self._held
+
+
+def _details(response: Message) -> tuple[set[str], list[tuple[str, ...]]]:
+    """Words that are details, and arguments that are quotes if all their long lines stood somewhere before."""
+    texts = [response.content]
+    quotes: list[tuple[str, ...]] = []
+    for call in response.tool_calls:
+        for name, text in _named(call.arguments):
+            if len(text) <= _ONE_LINE and "\n" not in text:
+                texts.append(text)
+            lines = tuple(_long_lines(text.lower()))
+            if lines and ("\n" in text or name.startswith("old")):
+                quotes.append(lines)
+    words = {word for text in texts for word in _WORD.findall(text.lower()) if _is_detail(word)}
+    return words, quotes
+
+
+def _is_detail(word: str) -> bool:
+    if _NUMBER.fullmatch(word):
+        return True
+    if _ID.fullmatch(word):
+        return _STANDARDS.fullmatch(word) is None
+    stem, _, ending = word.rpartition(".")
+    return len(stem) >= _STEM and _FILE.fullmatch(ending) is not None and _KNOWN.fullmatch(stem) is None
+
+
+def _long_lines(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        bare = line.lstrip(_MARGIN).rstrip()
+        if len(bare) >= _LINE:
+            yield bare
+
+
+def _named(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text and whole number in a JSON value, with the key that it stands under."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _named(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named(item, name)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield name, str(value)
