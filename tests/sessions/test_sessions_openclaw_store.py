@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from pi_log import Log, call, text
 
 from locum.progress import silent
-from locum.sessions import read_sources
+from locum.sessions import read_sources, sqlite, zstd
+from locum.sessions.discover import Skipped
 from locum.sessions.lineage import join_lineages
 from locum.sessions.pi import Pi, store
+from locum.sessions.read import read_file
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of
 from locum.types import Session
@@ -163,19 +166,109 @@ def test_windows_of_one_conversation_and_sub_agents_share_a_lineage(tmp_path: Pa
     assert lineages["loop1"] == lineages["loop2"]
 
 
-def test_the_write_ahead_log_is_left_alone_and_named(tmp_path: Path) -> None:
-    path = tmp_path / "agent.sqlite"
-    write(path, [("a", seq, event) for seq, event in enumerate(conversation("a"))])
+def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+@pytest.fixture
+def copies(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where databases are copied to; empty again once they were read."""
+    folder = tmp_path_factory.mktemp("copies")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_what_stands_in_the_write_ahead_log_is_read_and_left_alone(tmp_path: Path, copies: Path) -> None:
+    path = write(tmp_path / "agent.sqlite", [("a", seq, event) for seq, event in enumerate(conversation("a"))])
     with closing(sqlite3.connect(path)) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
-        writer.execute("INSERT INTO transcript_events (session_id, seq, event_json) VALUES ('a', 99, '{}')")
+        rows = [("b", seq, event) for seq, event in enumerate(conversation("b"))]
+        writer.executemany("INSERT INTO transcript_events (session_id, seq, event_json) VALUES (?, ?, ?)", rows)
         writer.commit()
-        before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.iterdir()}
+        before = files_of(tmp_path)
         assert set(before) == {"agent.sqlite", "agent.sqlite-wal", "agent.sqlite-shm"}
         reading = read(path)
-        assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.iterdir()} == before
-    assert reading.lines.unknown == {"events in the write-ahead log: close OpenClaw and read again": 1}
+        assert files_of(tmp_path) == before
+    assert [session.id for session in reading.sessions] == ["a", "b"]
+    assert not reading.lines.unknown
+    assert reading.beside == (f"{path}-wal",)
+    assert not list(copies.iterdir())
+
+
+def test_a_young_store_has_even_its_tables_in_the_log(tmp_path: Path, copies: Path) -> None:
+    path = tmp_path / "agent.sqlite"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute(EVENTS)
+        rows = [("a", seq, event) for seq, event in enumerate(conversation("a"))]
+        writer.executemany("INSERT INTO transcript_events (session_id, seq, event_json) VALUES (?, ?, ?)", rows)
+        writer.commit()
+        assert [session.id for session in read(path).sessions] == ["a"]
+    assert not list(copies.iterdir())
+
+
+def test_events_that_were_not_committed_are_not_read(tmp_path: Path, copies: Path) -> None:
+    path = write(tmp_path / "agent.sqlite", [("a", seq, event) for seq, event in enumerate(conversation("a"))])
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("UPDATE transcript_events SET session_id = 'a'")
+        writer.commit()
+        log = Path(f"{path}-wal").read_bytes()
+    (tmp_path / "agent.sqlite-wal").write_bytes(log[: len(log) // 2] + b"junk")
+    assert [session.id for session in read(path).sessions] == ["a"]
+    assert not list(copies.iterdir())
+
+
+def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    path = write(tmp_path / "agent.sqlite", [("a", seq, event) for seq, event in enumerate(conversation("a"))])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"x" * 100)
+    Path(f"{path}-wal").symlink_to(elsewhere)
+    assert len(read(path).sessions) == 1
+
+
+def test_a_store_that_changes_all_the_time_is_skipped(
+    tmp_path: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "agent.sqlite", [("a", 0, "{}")])
+    Path(f"{path}-wal").write_bytes(b"x")
+    states = iter(range(100))
+    monkeypatch.setattr(sqlite, "_state", lambda *paths: next(states))
+    assert read_file(path) == Skipped(str(path), "cannot be read: it changed while it was read")
+    assert not list(copies.iterdir())
+
+
+def test_cold_transcripts_are_the_same_lines(tmp_path: Path) -> None:
+    lines = conversation("a")
+    raw = "\n".join(lines).encode()
+    plain = tmp_path / "a.jsonl"
+    plain.write_bytes(raw)
+    cold = tmp_path / "cold.jsonl.zst"
+    half = len(raw) // 2
+    for content in (packed(raw), packed(raw + b"\n\n"), packed(raw[:half]) + packed(raw[half:])):
+        cold.write_bytes(content)
+        ours = read(cold)
+        assert [session.messages for session in ours.sessions] == [s.messages for s in read(plain).sessions]
+        assert ours.lines.used == len(lines) - 1
+
+
+def test_cold_transcripts_that_are_damaged_are_read_as_far_as_they_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = "\n".join(conversation("a")).encode()
+    more = raw + b"\n" + b"\n".join(b'{"type":"label","id":"%d"}' % n for n in range(200_000))
+    cold = tmp_path / "cold.jsonl.zst"
+    cold.write_bytes(packed(more)[:-2000])
+    reading = read(cold)
     assert len(reading.sessions) == 1
+    assert [bad.reason for bad in reading.lines.bad] == ["cut zstd"]
+    cold.write_bytes(packed(raw) + b"no zstd")
+    assert [bad.reason for bad in read(cold).lines.bad] == ["damaged zstd"]
+    monkeypatch.setattr(zstd, "MAX_UNPACKED", 1 << 20)
+    cold.write_bytes(packed(raw + b"\n" + b"a" * (1 << 22)))
+    reading = read(cold)
+    assert len(reading.sessions) == 1
+    assert [bad.reason for bad in reading.lines.bad] == ["more than 1 MiB when unpacked"]
 
 
 def test_nothing_is_written_where_nothing_may_be(tmp_path: Path) -> None:

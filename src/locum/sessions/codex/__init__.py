@@ -15,6 +15,7 @@ from locum.sessions.codex.rollout import read_rollout
 from locum.sessions.jsonl import cut_line, head_records
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
+from locum.sessions.zstd import unpacked_head
 
 _TYPES = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted", "world_state"})
 _HEADER = {"id", "timestamp", "instructions"}
@@ -28,6 +29,7 @@ class Codex:
 
     def detects(self, head: bytes, path: Path) -> bool:
         """One line of the log's own shape is enough."""
+        head = unpacked_head(head)
         if any(_is_line(record) for record in head_records(head)):
             return True
         # A first line with the base instructions and the tools may be longer than the head.

@@ -12,10 +12,11 @@ import msgspec
 from locum.sessions.chat_messages import tool_schemas
 from locum.sessions.codex.items import call_of, hear, result_of, texts_of
 from locum.sessions.codex.lines import CALLS, ELSEWHERE, EVENTS, ITEMS, OUTPUTS, TYPES
-from locum.sessions.jsonl import BadRecord, decode, decode_line, kind_of, numbered_lines, utc
+from locum.sessions.jsonl import BadRecord, decode, decode_line, kind_of, utc
 from locum.sessions.ledger import Ledger
 from locum.sessions.providers import provider_of
 from locum.sessions.transcript import Transcript, Turn, Window
+from locum.sessions.zstd import lines_of
 from locum.types import Message, Session
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
@@ -30,7 +31,7 @@ def read_rollout(path: Path, ledger: Ledger) -> tuple[Session, ...]:
         OSError: the file cannot be read.
     """
     rollout = _Rollout(path, ledger, _typed(path))
-    for number, raw in numbered_lines(path):
+    for number, raw in lines_of(path, ledger):
         if not raw:
             ledger.noise(number, "blank")
             continue
@@ -45,7 +46,7 @@ def read_rollout(path: Path, ledger: Ledger) -> tuple[Session, ...]:
 def _typed(path: Path) -> frozenset[str]:
     """What humans typed, as the events tell it; empty where the log holds no such events."""
     typed: set[str] = set()
-    for _, raw in numbered_lines(path):
+    for _, raw in lines_of(path, Ledger(path)):  # what is wrong with them is taken down when they are read
         if b"user_message" not in raw and b"UserMessage" not in raw:
             continue
         try:

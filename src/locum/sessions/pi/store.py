@@ -18,7 +18,7 @@ import zstandard
 from locum.sessions.ledger import Ledger
 from locum.sessions.pi.conversation import sessions_of
 from locum.sessions.pi.entries import read_entries
-from locum.sessions.sqlite import MAGIC, UNREADABLE, columns, note_unwritten, open_database, text
+from locum.sessions.sqlite import MAGIC, UNREADABLE, columns, open_database, text
 from locum.types import Session
 
 _MAX_EVENT = 64 * 1024 * 1024
@@ -50,7 +50,7 @@ def is_store(head: bytes, path: Path) -> bool:
     if not head.startswith(MAGIC):
         return False
     try:
-        with closing(open_database(path)) as database:
+        with closing(open_database(path, probe=True)) as database:
             return bool(columns(database, "transcript_events") >= {"session_id", "seq", "event_json"})
     except UNREADABLE:
         return False
@@ -75,7 +75,6 @@ def read_store(path: Path, ledger: Ledger) -> list[Session]:
                 )
     except UNREADABLE:
         ledger.bad(1, "not a database that can be read")
-    note_unwritten(path, ledger, "OpenClaw")
     return sessions
 
 
