@@ -21,7 +21,9 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -q
 
+# Among them: the libraries that read a dataset folder train on one.
 test-slow: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
 	$(BIN)/python -m pytest -q -m slow
 
 check: $(READY)
