@@ -127,7 +127,7 @@ class _Training:
         self.work = run / ".training"
         self.renderer = Renderer(base.folder)
         self.skipped: list[str] = []
-        limit = _context_length(base.folder)
+        limit = context_length(base.folder)
         self.sequences = chain(self._encode(train_rows, limit))
         self.rows = len(train_rows) - len(self.skipped)
         if not self.sequences:
@@ -320,7 +320,8 @@ def load_model(folder: Path, device: Device) -> Any:
     return cast(Any, model).to(device.name).eval()
 
 
-def _context_length(folder: Path) -> int:
+def context_length(folder: Path) -> int:
+    """How many tokens a base can see at once, by its configuration."""
     from transformers import AutoConfig
 
     return int(AutoConfig.from_pretrained(folder).max_position_embeddings)
