@@ -39,6 +39,11 @@ class Ledger:
         """The line is no valid record of its format."""
         self._fates.setdefault(line, ("bad", reason))
 
+    def follow(self, line: int, *others: int) -> None:
+        """The other lines are parts of what the line holds, and share its fate."""
+        for other in others:
+            self._fates[other] = self._fates[line]
+
     def lines(self) -> Lines:
         """The account of the file."""
         kinds = Counter(self._fates.values())

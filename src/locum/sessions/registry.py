@@ -9,8 +9,11 @@ from locum.sessions.codex import Codex
 from locum.sessions.gemini_cli import GeminiCLI
 from locum.sessions.github_reviews import GitHubReviews
 from locum.sessions.jsonl import BOM, HEAD
+from locum.sessions.langfuse import Langfuse
+from locum.sessions.langsmith import LangSmith
 from locum.sessions.openai_chat import OpenAIChat
 from locum.sessions.openhands import OpenHands
+from locum.sessions.otel import OpenInference, OTelGenAI
 from locum.sessions.pi import Pi
 from locum.sessions.reader import FileReading, Reader
 from locum.sessions.request_log import RequestLog
@@ -31,6 +34,10 @@ READERS: tuple[Reader, ...] = (
     SweAgent(),
     OpenHands(),
     Aider(),
+    LangSmith(),
+    Langfuse(),
+    OpenInference(),
+    OTelGenAI(),
     RequestLog(),
     GitHubReviews(),
     ShareGPT(),

@@ -19,7 +19,7 @@ from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.sessions.request_log import anthropic, openai
 from locum.sessions.request_log.exchanges import Exchange, exchange_of
-from locum.sessions.request_log.grouping import Call, Grouping, side_call
+from locum.sessions.grouping import Call, Grouping, side_call
 from locum.types import Session
 
 

@@ -8,7 +8,7 @@ from locum.sessions.claude_code.texts import hear
 from locum.sessions.jsonl import BadRecord, kind_of
 from locum.sessions.providers import provider_of
 from locum.sessions.request_log.exchanges import Exchange
-from locum.sessions.request_log.grouping import Call
+from locum.sessions.grouping import Call
 from locum.types import Signal
 
 _HIDDEN = frozenset({"thinking", "redacted_thinking"})

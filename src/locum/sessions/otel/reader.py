@@ -1,0 +1,194 @@
+"""Sessions from spans. Records are counted instead of lines: one is a span, log record or annotation."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from locum.sessions.jsonl import BadRecord
+from locum.sessions.ledger import Ledger
+from locum.sessions.otel import genai, openinference
+from locum.sessions.otel.genai import Messages
+from locum.sessions.otel.spans import Span, is_log, is_span, span_of, unpacked
+from locum.sessions.reader import FileReading
+from locum.sessions.tracing.messages import Unfamiliar
+from locum.sessions.tracing.payloads import LIMITS
+from locum.sessions.tracing.recorder import Recorder, Traced
+from locum.sessions.tracing.records import numbered_records, samples
+from locum.sessions.tracing.scores import Score
+
+_CHUNK = 1 << 20
+_LAYOUTS = (
+    *(b"esourceSpans", b"esourceLogs", b"esource_spans", b"esource_logs", b"ttributes", b"spans"),
+    *(b"gen_ai.", b"openinference", b"llm.", b"PAR1"),
+)
+"""Parts of what stands at the beginning of a file of any layout."""
+_IDENTITY = ("gen_ai.conversation.id", "session.id", "gen_ai.thread.id", "traceloop.association.properties.session_id")
+_MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
+
+
+class SpanReader:
+    """What readers of spans share; they differ in the conventions that a file has to hold."""
+
+    name: ClassVar[str]
+    marks: ClassVar[tuple[bytes, ...]]
+
+    def detects(self, head: bytes, path: Path) -> bool:
+        """Spans or log records of any layout, and the conventions' names anywhere in the file: the first spans are
+        often those of a web server."""
+        if not any(layout in head for layout in _LAYOUTS):
+            return False
+        if not any(is_span(raw) for value in samples(head, path) for raw in unpacked(value)):
+            return False
+        return _mentions(path, self.marks)
+
+    def read(self, path: Path) -> FileReading:
+        """One session for every conversation: its longest call with the response to it."""
+        ledger = Ledger(path)
+        recorder = Recorder(path, self.name, ledger)
+        spans: dict[tuple[str, str], Span] = {}
+        logs: list[Span] = []
+        for number, raw in numbered_records(path, ledger, unpacked):
+            if isinstance(raw, dict) and (score := _annotation(raw, number)) is not None:
+                recorder.score(score)
+                continue
+            if not is_span(raw):
+                ledger.unknown(number, "(no span)")
+                continue
+            try:
+                span = span_of(raw, number)
+            except BadRecord as reason:
+                ledger.bad(number, str(reason))
+                continue
+            if is_log(raw):
+                logs.append(span)
+            elif not _is_own(span) and not span.annotations:
+                recorder.belongs(span.trace, _conversation(span))
+                ledger.noise(number, "span of something else")
+            else:
+                key = (span.trace, span.id or str(number))
+                if key in spans:
+                    ledger.noise(number, "span exported again")
+                else:
+                    spans[key] = span
+        for log in logs:
+            _join(log, spans)
+        for span in spans.values():
+            _take(span, recorder, ledger)
+        sessions = recorder.sessions()
+        for span in spans.values():
+            ledger.follow(span.number, *(number for number in span.logs if number != span.number))
+        return FileReading(str(path), self.name, sessions, ledger.lines())
+
+
+def _join(log: Span, spans: dict[tuple[str, str], Span]) -> None:
+    """Add a log record to its span, or to the others of a span that is not in the file."""
+    span = spans.setdefault((log.trace, log.id or str(log.number)), log)
+    if span is not log:
+        span.events = [*span.events, *log.events]
+        span.logs = [*span.logs, log.number]
+
+
+def _take(span: Span, recorder: Recorder, ledger: Ledger) -> None:
+    recorder.belongs(span.trace, _conversation(span))
+    for annotation in span.annotations:
+        score = _annotation({"span_id": span.id, "trace_id": span.trace, **annotation}, span.number, own=False)
+        if score is not None:
+            recorder.score(score)
+    kind, operation = openinference.kind_of(span), genai.operation_of(span)
+    if not span.parent and kind != "LLM" and operation not in genai.CALLS:
+        recorder.root(span.id, span.trace)
+    try:
+        if kind == "TOOL" or operation == "execute_tool":
+            call = span.attributes.get("gen_ai.tool.call.id") or span.attributes.get("tool_call.id")
+            if span.failed and isinstance(call, str):
+                recorder.tool_failed(span.number, span.trace, call)
+            else:
+                ledger.noise(span.number, "tool span")
+        elif kind in openinference.AGENTS or (not kind and operation in genai.AGENTS):
+            messages = genai.messages_of(span) or openinference.payload_of(span)
+            _take_call(span, messages, recorder, ledger, outer=True)
+        elif kind == "LLM" or (not kind and operation in genai.CALLS):
+            messages = genai.messages_of(span) if operation else None
+            _take_call(span, messages or openinference.messages_of(span), recorder, ledger)
+        elif kind in openinference.STEPS or operation in genai.STEPS:
+            ledger.noise(span.number, f"step: {(kind or operation).lower()}")
+        elif (messages := genai.messages_of(span)) is not None:
+            _take_call(span, messages, recorder, ledger)
+        elif kind or operation:
+            ledger.unknown(span.number, f"span kind: {(kind or operation)[:40]}")
+        else:
+            ledger.noise(span.number, "span of something else")
+    except Unfamiliar as reason:
+        ledger.unknown(span.number, str(reason))
+    except BadRecord as reason:
+        ledger.bad(span.number, str(reason))
+
+
+def _take_call(
+    span: Span, messages: Messages | None, recorder: Recorder, ledger: Ledger, *, outer: bool = False
+) -> None:
+    if messages is None:
+        ledger.noise(span.number, "step without content" if outer else _empty(span))
+        return
+    attributes = span.attributes
+    limits = [attributes.get(f"gen_ai.request.{limit}") for limit in LIMITS]
+    recorder.take(
+        Traced(
+            number=span.number,
+            asked=messages.asked,
+            said=messages.said if outer else genai.one_answer(messages.said),
+            id=span.id,
+            trace=span.trace,
+            conversation=_conversation(span),
+            time=span.time,
+            tools=messages.tools,
+            model=next((attributes[key] for key in _MODELS if attributes.get(key)), None),
+            limit=next((limit for limit in (*limits, messages.limit) if limit is not None), None),
+            reason=genai.reason_of(span) or messages.reason,
+            failed=span.failed,
+            outer=outer,
+        )
+    )
+
+
+def _empty(span: Span) -> str:
+    return "failed call" if span.failed else "call without content"
+
+
+def _conversation(span: Span) -> str:
+    return next((value for key in _IDENTITY if isinstance(value := span.attributes.get(key), str) and value), "")
+
+
+def _is_own(span: Span) -> bool:
+    return bool(openinference.kind_of(span) or genai.operation_of(span))
+
+
+def _annotation(raw: dict[str, Any], number: int, *, own: bool = True) -> Score | None:
+    """Phoenix's annotation of a span or trace, or GenAI's evaluation of one; None where it is something else."""
+    result = raw.get("result")
+    name = raw.get("name")
+    if not isinstance(name, str) or "attributes" in raw or not raw.keys() & {"annotator_kind", "annotatorKind"}:
+        return None
+    result = result if isinstance(result, dict) else raw
+    call, trace = (raw.get(key) for key in ("span_id", "trace_id"))
+    label = result.get("label")
+    return Score(
+        number=number,
+        name=name,
+        value=result.get("score"),
+        label=label if isinstance(label, str) else None,
+        source=str(raw.get("annotator_kind") or raw.get("annotatorKind") or ""),
+        call=call if isinstance(call, str) else "",
+        trace=trace if isinstance(trace, str) else "",
+        own=own,
+    )
+
+
+def _mentions(path: Path, marks: tuple[bytes, ...]) -> bool:
+    longest = max(map(len, marks))
+    with path.open("rb") as file:
+        before = b""
+        while chunk := file.read(_CHUNK):
+            if any(mark in before + chunk for mark in marks):
+                return True
+            before = chunk[-longest:]
+    return False
