@@ -533,9 +533,3 @@ def test_a_long_first_line_is_recognised(tmp_path: Path) -> None:
     log.user("Go.")
     log.agent("Yes.")
     assert only(log.read(tmp_path)).messages[0].origin == "system"
-
-
-def test_what_exec_prints_is_another_stream(tmp_path: Path) -> None:
-    path = tmp_path / "stream.jsonl"
-    path.write_text('{"type":"thread.started","thread_id":"t"}\n{"type":"turn.started"}\n')
-    assert reader_of(path) is None
