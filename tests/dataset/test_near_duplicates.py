@@ -147,7 +147,7 @@ class TestRates:
         assert [jaccard(*part) for part in parts] == pytest.approx([0.8, 0.6], abs=0.003)
 
     def test_true_pairs_are_found(self) -> None:
-        # Stated: at the threshold in both parts 2 in 10,000 are missed; 3 of 400 would be far beyond chance.
+        # Stated: next to none is missed at the threshold; 3 of 400 would be far beyond chance.
         assert self.found(0.81) >= 1 - 2 / 400
         assert self.found(0.9, 100) == 1
 

@@ -15,7 +15,7 @@ because "Done." is an answer in common to a thousand questions.
 A row is kept as 512 bytes: the low bytes of 256 minima of its question's hashes and of 256 of its answer's (b-bit
 minwise hashing: Li and König, WWW 2010; the minima by `rensa`). Rows that agree in one of 64 bands, of four bytes
 from each part, are compared by the estimate that their bytes give, at a threshold below the true one, so that
-hardly a true pair is missed: at exactly 0.8 in both parts, about 2 in 10,000.
+hardly a true pair is missed: of 20,000 planted at 0.8 in both parts, none.
 """
 
 import hashlib
@@ -134,14 +134,17 @@ def leaks(read: Callable[[Split], Iterable[Row]]) -> list[Leak]:
     return found
 
 
-def question_and_answer(row: Row) -> tuple[str, str]:
-    """What is compared of a row: what the turn answers and what the agent did, case and spacing levelled."""
+def question_and_answer(row: Row, least: int = QUESTION_CHARS) -> tuple[str, str]:
+    """What is compared of a row: what the turn answers and what the agent did, case and spacing levelled.
+
+    The question goes back over messages before the agent's last until it has `least` characters.
+    """
     parts: list[str] = []
     chars = 0
     answered = False
     for message in reversed(row.prompt):
         answered = answered or message.role == "assistant"
-        if answered and chars >= QUESTION_CHARS:
+        if answered and chars >= least:
             break
         if message.role != "system":
             parts.append(_levelled(message))
