@@ -15,10 +15,9 @@ from typing import Any
 
 import torch
 
-from locum.dataset.build import build_dataset
+from locum.dataset import extract, read_rows
+from locum.dataset.split import SPLITS
 from locum.dataset.store import encode_row
-from locum.progress import silent
-from locum.sessions import read_sources
 from locum.sessions.scripted import write_sessions
 from locum.training.base import Base, resolve_base
 from locum.training.chat_template import Renderer
@@ -32,9 +31,8 @@ RANK, ALPHA = 16, 32
 def rows(folder: Path, sessions: int) -> list[Row]:
     """Every row of a generated dataset."""
     write_sessions(folder / "sessions", sessions, seed=0)
-    reading = read_sources([folder / "sessions"], silent)
-    dataset = build_dataset(reading.sessions, reading.lines, len(reading.files), reading.formats)
-    return [row for split in dataset.rows.values() for row in split]
+    extract([folder / "sessions"], folder / "dataset")
+    return [row for split in SPLITS for row in read_rows(folder / "dataset", split)]
 
 
 def ours(data: list[Row], base: Base, folder: Path) -> float:

@@ -6,9 +6,7 @@
 import tempfile
 from pathlib import Path
 
-from locum.dataset.build import build_dataset
-from locum.progress import silent
-from locum.sessions import read_sources
+from locum.dataset import extract, read_rows
 from locum.sessions.scripted import write_sessions
 from locum.training.base import resolve_base
 from locum.training.loop import TrainOptions, train
@@ -24,12 +22,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_sessions(folder / "sessions", 30, SEED)
-        reading = read_sources([folder / "sessions"], silent)
-        rows = build_dataset(reading.sessions, reading.lines, len(reading.files), reading.formats).rows
-        held_out = [*rows["valid"], *rows["test"]]
+        extract([folder / "sessions"], folder / "dataset")
+        rows = read_rows(folder / "dataset", "train")
+        held_out = [*read_rows(folder / "dataset", "valid"), *read_rows(folder / "dataset", "test")]
         for rate, tokens in GRID:
             options = TrainOptions(learning_rate=rate, pack_tokens=tokens)
-            result = train(rows["train"], held_out, base, folder / f"{rate}-{tokens}", options)
+            result = train(rows, held_out, base, folder / f"{rate}-{tokens}", options)
             print(
                 f"rate {rate:g}, {tokens} tokens a step: {result.steps} steps, {result.seconds:.0f} s, "
                 f"held-out {result.valid_first:.3f} -> {result.valid_best:.3f} at step {result.best_step}",

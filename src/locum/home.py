@@ -1,12 +1,37 @@
-"""Where Locum keeps what belongs to the user rather than to one run: stored models, and what was said once."""
+"""The two folders that Locum keeps on this computer, outside of the runs that the user names."""
 
 import os
+import secrets
 from pathlib import Path
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
+
+from locum import files
+
+
+def cache_folder() -> Path:
+    """What can be fetched or converted again, such as bases: $LOCUM_CACHE, else the platform's cache folder."""
+    override = os.environ.get("LOCUM_CACHE")
+    return Path(override) if override else user_cache_path("locum")
 
 
 def home_folder() -> Path:
-    """$LOCUM_HOME, else the platform's data folder."""
+    """What belongs to this user, such as models by name: $LOCUM_HOME, else the platform's data folder."""
     override = os.environ.get("LOCUM_HOME")
     return Path(override) if override else user_data_path("locum")
+
+
+def salt() -> str:
+    """Random text of this computer's own (64 hex digits), made at the first use and readable by the user alone.
+
+    It goes into the hashes of what is redacted: they fit from dataset to dataset here, and nobody else's.
+    """
+    path = home_folder() / "salt"
+    try:
+        return path.read_text("ascii").strip()
+    except FileNotFoundError:
+        pass
+    with files.atomic_path(path) as partial:
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_hex(32), "ascii")
+    return path.read_text("ascii").strip()

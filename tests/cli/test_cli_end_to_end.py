@@ -66,11 +66,11 @@ def finished(shop: Shop) -> dict[str, Any]:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (shop.run / "manifest.json").exists()
-    kept = (shop.run / "dataset" / "redactions.json").read_bytes()
+    kept = (shop.run / "dataset.redactions.json").read_bytes()
     code, out, err = shop.locum(*shop.arguments("--json"))
     assert code == 0, err
     # The salt is drawn anew for every dataset: the same file means that the stage was not done again.
-    assert (shop.run / "dataset" / "redactions.json").read_bytes() == kept
+    assert (shop.run / "dataset.redactions.json").read_bytes() == kept
     found: dict[str, Any] = json.loads(out)
     return found
 

@@ -1,18 +1,25 @@
 """Sessions in, a dataset out: the identities hold, and nothing leaks from split to split."""
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from built_dataset import SALT, Dataset, intake_of
+from built_dataset import build as build_dataset
 from dataset_sessions import calls, human, result, says, session, sessions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locum.dataset import Dataset, Options, build_dataset, funnel
+from locum.dataset import Options, funnel
+from locum.dataset.cache import Readings
+from locum.dataset.write import write_dataset
 from locum.errors import DatasetError
+from locum.parallel import Processes, here
 from locum.types import BadLine, Lines, Message, Session
 
 LINES = Lines(total=10, used=5, noise={"progress": 2}, unknown={"new": 1}, bad=(BadLine("f", 3, "cut"),) * 2)
-OPTIONS = Options(salt="salt")
+OPTIONS = Options()
 
 
 def work(number: int, *more: Message, **about: Any) -> Session:
@@ -24,14 +31,14 @@ def work(number: int, *more: Message, **about: Any) -> Session:
 
 
 def build(*given_sessions: Session, options: Options = OPTIONS) -> Dataset:
-    return build_dataset(given_sessions, LINES, 7, {"claude_code": 7}, options=options)
+    return build_dataset(*given_sessions, lines=LINES, options=options)
 
 
 def test_numbers_of_a_dataset() -> None:
     failed = work(8, reward=0.0, provider="acme", model="large")
     stats = build(*(work(n, provider="acme", model="large") for n in range(8)), failed, session(id="empty")).stats
-    assert (stats.files, stats.sessions, stats.skipped) == (7, 10, 1)
-    assert stats.formats == {"claude_code": 7}
+    assert (stats.files, stats.sessions, stats.skipped) == (1, 10, 1)
+    assert stats.formats == {"claude_code": 1}
     lines = stats.lines
     assert (lines.total, lines.used, lines.noise, lines.unknown, lines.bad) == (10, 5, 2, 1, 2)
     assert (stats.turns, stats.rows, stats.narration) == (18, 16, 9)
@@ -82,11 +89,9 @@ def test_of_equal_rows_the_one_in_the_earlier_split_stays() -> None:
     assert not contents[0] & contents[2]
 
 
-def test_nothing_but_the_salt_is_random() -> None:
+def test_nothing_is_random() -> None:
     given_sessions = [work(n) for n in range(5)]
-    first, second = build(*given_sessions, options=Options()), build(*given_sessions, options=Options())
-    assert (first.rows, first.drops, first.stats) == (second.rows, second.drops, second.stats)
-    assert first.redactions.salt != second.redactions.salt
+    assert build(*given_sessions) == build(*given_sessions)
 
 
 def test_secrets_reach_neither_rows_nor_drops() -> None:
@@ -124,11 +129,34 @@ def test_no_usable_row() -> None:
         build(work(1), options=Options(context_chars=10))
 
 
-def test_progress_is_told() -> None:
+def test_a_held_out_row_that_is_nearly_a_training_row_is_dropped() -> None:
+    long = " ".join(f"word{n} of the question" for n in range(40))
+    asked = [session(human(long + end), says("The answer is " + long), id=f"q{n}", started=f"2026-02-0{n + 1}")
+             for n, end in enumerate((".", "!"))]  # fmt: skip
+    dataset = build(asked[0], *(work(n, started=f"2026-02-0{n + 2}T01:00:00Z") for n in range(4)), asked[1])
+    before = build(asked[0], *(work(n, started=f"2026-02-0{n + 2}T01:00:00Z") for n in range(4)))
+    assert before.stats.drops == {}
+    late = msgspec.structs.replace(asked[1], started="2026-03-01T00:00:00Z")
+    dataset = build(asked[0], *(work(n, started=f"2026-02-0{n + 2}T01:00:00Z") for n in range(4)), late)
+    [drop] = dataset.drops
+    assert (drop.reason, drop.session) == ("near_duplicate", "q1")
+    assert drop.excerpt.startswith("The answer is word0")
+    assert dataset.stats.turns == dataset.stats.rows + 1
+    assert "q1" not in {row.session for split in dataset.rows.values() for row in split}
+
+
+def test_progress_is_told_and_processes_build_the_same(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
 
     def progress(work: str, done: int, total: int, note: str = "") -> None:
         told.append((done, total))
 
-    build_dataset([work(1), work(2)], LINES, 2, {}, progress=progress)
-    assert told == [(1, 2), (2, 2)]
+    readings = Readings(tmp_path)
+    given_sessions = [work(n, says("padding " * 40_000, "truncated")) for n in range(4)]
+    intake = intake_of(readings, given_sessions)
+    with Processes(2) as processes:
+        write_dataset(tmp_path / "many", intake, readings, SALT, progress=progress, each=processes)
+    write_dataset(tmp_path / "one", intake, readings, SALT, each=here)
+    assert told == [(2, 4), (4, 4)]
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl", "drops.jsonl", "stats.json", "README.md"):
+        assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()

@@ -4,11 +4,10 @@ import itertools
 from pathlib import Path
 
 import pytest
+from built_dataset import read
 
-from locum.dataset import Options, build_dataset
+from locum.dataset import extract
 from locum.dataset.context import size
-from locum.progress import silent
-from locum.sessions.read import read_sources
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -16,11 +15,9 @@ CORPUS = Path(__file__).parents[2].parent / "shared" / "data"
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="no corpus beside the checkout")
 @pytest.mark.parametrize("folder", ["claude_code", "tau_bench"])
-def test_identities_hold_on_real_sessions(folder: str) -> None:
-    reading = read_sources([CORPUS / folder], silent, workers=1)
-    dataset = build_dataset(
-        reading.sessions, reading.lines, len(reading.files), reading.formats, options=Options(salt="salt")
-    )
+def test_identities_hold_on_real_sessions(folder: str, tmp_path: Path) -> None:
+    extract([CORPUS / folder], tmp_path / "dataset")
+    dataset = read(tmp_path / "dataset")
     stats = dataset.stats
     assert stats.turns == stats.rows + sum(stats.drops.values())
     assert stats.rows > stats.turns / 3

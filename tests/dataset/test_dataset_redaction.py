@@ -9,13 +9,14 @@ import json
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from dataset_sessions import human, says, session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locum.dataset.detectors import find
-from locum.dataset.redaction import Redactor
+from locum.dataset.redaction import Numbering, Redactor, mark
 from locum.types import Message, Session, ToolCall
 
 ALNUM = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z6" * 3
@@ -172,7 +173,7 @@ def test_look_alikes_survive(text: str) -> None:
         redactor = Redactor("salt")
         made = place(text)
         assert everything(redactor.session(made)) == everything(made), place
-        assert not redactor.redactions.values
+        assert not redactor.counts
 
 
 def test_there_are_more_look_alikes_than_secrets() -> None:
@@ -194,21 +195,31 @@ def test_a_secret_known_by_its_context_is_found_bare_before_it() -> None:
 
 
 def test_the_same_value_is_the_same_placeholder_everywhere() -> None:
-    redactor = Redactor("salt")
+    numbering = Numbering()
+    redactor = Redactor("salt", numbering)
     a, b = SHAPED["EMAIL"]
     first = redactor.session(session(human(f"{a} and {b}"), id="s1"))
     second = redactor.session(session(human(f"{b} wrote to {a.upper()}"), id="s2"))
     assert first.messages[0].content == "<EMAIL_1> and <EMAIL_2>"
     assert second.messages[0].content == "<EMAIL_2> wrote to <EMAIL_1>"
     assert redactor.counts["EMAIL"] == 4
-    assert [entry.placeholder for entry in redactor.redactions.values] == ["<EMAIL_1>", "<EMAIL_2>"]
+    assert [entry.placeholder for entry in numbering.values] == ["<EMAIL_1>", "<EMAIL_2>"]
+
+
+def test_marks_become_the_placeholders_that_one_process_would_have_written() -> None:
+    a, b = SHAPED["EMAIL"]
+    made = session(human(f"{a}, {b}, {a.upper()}"), human("a mark \ufdd0EMAIL:" + "0" * 64 + "\ufdd0 that a log wrote"))
+    direct = Redactor("salt").session(made)
+    marked = msgspec.json.encode(Redactor("salt", mark).session(made))
+    assert msgspec.json.decode(Numbering().replace_marks(marked), type=Session) == direct
+    assert "<EMAIL_3>" not in str(direct)
 
 
 def test_originals_are_kept_as_salted_hashes_alone() -> None:
     def hashes(salt: str) -> tuple[str, ...]:
-        redactor = Redactor(salt)
-        redactor.text(SHAPED["EMAIL"][0])
-        return tuple(entry.sha256 for entry in redactor.redactions.values)
+        numbering = Numbering()
+        Redactor(salt, numbering).text(SHAPED["EMAIL"][0])
+        return tuple(entry.sha256 for entry in numbering.values)
 
     assert hashes("one") == hashes("one") != hashes("two")
     assert all(len(digest) == 64 for digest in hashes("one"))

@@ -4,7 +4,7 @@ from dataset_sessions import human, session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locum.dataset.split import SHARES, SPLITS, assign, in_order
+from locum.dataset.split import SHARES, SPLITS, assign, in_order, start_of
 from locum.types import Message, Session
 
 counts = st.lists(st.integers(1, 50), min_size=1, max_size=60)
@@ -44,27 +44,25 @@ def at(id: str, started: str | None, lineage: str | None = None, *messages: Mess
     return session(*messages, id=id, lineage=lineage or id, started=started)
 
 
-def ids(ordered: list[Session]) -> str:
-    return "".join(one.id for one in ordered)
+def ordered_ids(*sessions: Session) -> tuple[str, str, int]:
+    order, by, untimed = in_order([(one.lineage, start_of(one)) for one in sessions])
+    return "".join(sessions[place].id for place in order), by, untimed
 
 
 def test_lineages_are_ordered_by_their_start_and_kept_together() -> None:
-    given_sessions = [
+    found = ordered_ids(
         at("a", "2026-01-03T00:00:00Z"),
         at("b", "2026-01-05T00:00:00Z", "x"),
         at("c", "2026-01-01T00:00:00.500Z", "x"),
         at("d", "2026-01-01T02:00:00+02:00"),
-    ]
-    ordered, by, untimed = in_order(given_sessions)
-    assert (ids(ordered), by, untimed) == ("dcba", "time", 0)
+    )
+    assert found == ("dcba", "time", 0)
 
 
 def test_without_times_appearance_counts() -> None:
-    ordered, by, untimed = in_order([at("b", None), at("a", None, "y"), at("c", "last week", "b")])
-    assert (ids(ordered), by, untimed) == ("bca", "appearance", 2)
+    assert ordered_ids(at("b", None), at("a", None, "y"), at("c", "last week", "b")) == ("bca", "appearance", 2)
 
 
 def test_lineages_without_a_time_come_first() -> None:
     timed = human("Hi.", time="2026-01-01T00:00:00Z")
-    ordered, by, untimed = in_order([at("a", None, None, timed), at("b", None), at("c", "2025-12-01")])
-    assert (ids(ordered), by, untimed) == ("bca", "time", 1)
+    assert ordered_ids(at("a", None, None, timed), at("b", None), at("c", "2025-12-01")) == ("bca", "time", 1)

@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from built_dataset import read, write
 from dataset_sessions import calls, human, result, says, session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locum.dataset import Dataset, Options, build_dataset, read_drops, read_rows, read_stats, write_dataset
-from locum.dataset.store import decode_row, encode_row, read_redactions
+from locum.dataset import read_drops, read_rows, read_stats
+from locum.dataset.store import decode_row, encode_row, read_redactions, redactions_file
 from locum.errors import DatasetError
-from locum.types import Lines, Message, Row, ToolCall
+from locum.types import Message, Row, Session, ToolCall
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -52,10 +53,10 @@ def test_round_trip_of_a_row(row: Row) -> None:
     assert decode_row(line) == row
 
 
-def small_dataset() -> Dataset:
+def small_sessions() -> list[Session]:
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
     address = "ada" + "@" + "analytical.org"
-    made = [
+    return [
         session(
             human(f"Look at {n} for {address}."), calls(f"c{n}", arguments={"n": n, "at": None}), 
             result(f"c{n}"), says(f"{n} is fine."), says(""),
@@ -63,33 +64,23 @@ def small_dataset() -> Dataset:
         )
         for n in range(1, 6)
     ]  # fmt: skip
-    return build_dataset(made, Lines(), 5, {"claude_code": 5}, options=Options(salt="salt"))
 
 
-def test_a_folder_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    dataset = small_dataset()
+def test_a_folder_holds_what_it_should_and_the_hashes_stand_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "dataset"
-    write_dataset(folder, dataset)
-    names = [
-        "README.md",
-        "drops.jsonl",
-        "redactions.json",
-        "stats.json",
-        "test.jsonl",
-        "train.jsonl",
-        "valid.jsonl",
-    ]
+    stats = write(folder, small_sessions())
+    names = ["README.md", "drops.jsonl", "stats.json", "test.jsonl", "train.jsonl", "valid.jsonl"]
     assert sorted(path.name for path in folder.iterdir()) == names
-    for split in ("train", "valid", "test"):
-        assert tuple(read_rows(folder, split)) == dataset.rows[split]
-    assert tuple(read_drops(folder)) == dataset.drops
-    assert read_stats(folder) == dataset.stats
-    assert read_redactions(folder) == dataset.redactions
-    assert "ada" not in "".join(path.read_text() for path in folder.iterdir())
+    assert read_stats(folder) == stats
+    hashes = redactions_file(folder)
+    assert hashes == tmp_path / "dataset.redactions.json"
+    assert hashes.stat().st_mode & 0o777 == 0o600
+    assert [(value.kind, value.placeholder) for value in read_redactions(folder).values] == [("EMAIL", "<EMAIL_1>")]
+    assert "ada" not in "".join(path.read_text() for path in [*folder.iterdir(), hashes])
 
 
 def test_lines_have_the_shape_that_trainers_read(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "dataset", small_dataset())
+    write(tmp_path / "dataset", small_sessions())
     decision, reply = map(json.loads, (tmp_path / "dataset" / "test.jsonl").read_text().splitlines())
     assert set(decision) == {"messages", "tools", "locum"}
     assert decision["tools"][0]["function"]["name"] == "look"
@@ -104,7 +95,7 @@ def test_lines_have_the_shape_that_trainers_read(tmp_path: Path) -> None:
 
 
 def test_the_card_says_what_is_inside(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "dataset", small_dataset())
+    write(tmp_path / "dataset", small_sessions())
     card = (tmp_path / "dataset" / "README.md").read_text()
     assert card.startswith("---\n")
     for said in (
@@ -117,38 +108,38 @@ def test_the_card_says_what_is_inside(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "dataset"
-    dataset = small_dataset()
-    write_dataset(folder, dataset)
-    write_dataset(folder, dataset)  # replaces it
+    write(folder, small_sessions())
+    write(folder, small_sessions())  # replaces it
+    before = read(folder)
 
     def full(row: Row) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("locum.dataset.store.encode_row", full)
+    monkeypatch.setattr("locum.dataset.build.encode_row", full)
     with pytest.raises(OSError, match="No space"):
-        write_dataset(folder, dataset)
-    assert tuple(read_rows(folder, "train")) == dataset.rows["train"]
-    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+        write(folder, small_sessions()[1:])
+    assert read(folder) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "dataset.redactions.json"]
 
 
 def test_what_is_no_dataset(tmp_path: Path) -> None:
-    for read in (
+    for reads in (
         lambda: read_rows(tmp_path, "train"),
         lambda: read_stats(tmp_path),
         lambda: read_drops(tmp_path),
     ):
         with pytest.raises(DatasetError, match="is no dataset: it has no"):
-            read()
+            reads()
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(DatasetError, match="exists and is no dataset"):
-        write_dataset(tmp_path, small_dataset())
+        write(tmp_path, small_sessions())
     assert (tmp_path / "note.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("line", ["{", "{}", '{"messages": []}', '{"messages": [{"role": "human"}], "locum": 1}'])
 def test_lines_that_are_no_rows(tmp_path: Path, line: str) -> None:
     folder = tmp_path / "dataset"
-    write_dataset(folder, small_dataset())
+    write(folder, small_sessions())
     with (folder / "train.jsonl").open("a") as out:
         out.write(line + "\n")
     with pytest.raises(DatasetError, match=r"train\.jsonl:7 is no row: .*; extract it again"):

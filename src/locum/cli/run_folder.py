@@ -160,6 +160,7 @@ _REQUEST = ".request.json"
 _ARTEFACTS = (
     "manifest.json",
     "dataset",
+    "dataset.redactions.json",
     "adapter",
     "metrics.jsonl",
     "fused",

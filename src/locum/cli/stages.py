@@ -55,27 +55,17 @@ def extract(
     before_writing: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Sessions to a dataset folder. Returns its statistics and what was read."""
-    from locum.dataset.build import Options, build_dataset
-    from locum.dataset.store import write_dataset
-    from locum.sessions import read_sources
+    from locum.dataset import Options
+    from locum.dataset.extract import extract as extract_dataset
 
-    reading = read_sources(sources, progress)
-    dataset = build_dataset(
-        reading.sessions,
-        reading.lines,
-        len(reading.files),
-        reading.formats,
-        options=Options(context_chars=context_chars),
-        progress=progress,
-    )
-    before_writing()
-    write_dataset(out, dataset)
-    inputs = [{"bytes": path.stat().st_size, "sha256": files.sha256_file(path)} for path in map(Path, reading.files)]
+    options = Options(context_chars=context_chars)
+    done = extract_dataset(sources, out, options=options, progress=progress, before_writing=before_writing)
+    intake = done.intake
     return {
-        "stats": msgspec.to_builtins(dataset.stats),
-        "skipped_files": len(reading.skipped),
-        "skipped": dict(Counter(skipped.reason for skipped in reading.skipped).most_common()),
-        "inputs": {"files": len(inputs), "bytes": sum(i["bytes"] for i in inputs), "sha256": files.digest(inputs)},
+        "stats": msgspec.to_builtins(done.stats),
+        "skipped_files": len(intake.skipped),
+        "skipped": dict(Counter(skipped.reason for skipped in intake.skipped).most_common()),
+        "inputs": {"files": len(intake.logs), "bytes": intake.bytes, "sha256": intake.sha256},
     }
 
 

@@ -4,9 +4,13 @@
 row still shows that the address it was asked about is the address it wrote to. What is looked for is in
 `detectors`. Replaced: message texts, tool arguments at any depth, the descriptions in tool schemas, and
 account names in the path of the log. Not touched: tool names, argument names, call ids.
+
+Logs are redacted in several processes, none of which knows what the others have found. They write `mark`s,
+which name a value by its hash; `Numbering` turns them into placeholders when the sessions are put in order.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -36,26 +40,57 @@ class Redactions(msgspec.Struct, frozen=True):
 
 _BARE_LENGTH = 8
 """A secret found by its context is replaced where it stands bare only if it is at least this long."""
+_FENCE = "\ufdd0"
+"""A code point that Unicode sets aside for use inside programs: where a log holds one, it is replaced, so that
+no log can write a mark."""
+_MARK = re.compile(rf"{_FENCE}([A-Z_]+):([0-9a-f]{{64}}){_FENCE}".encode())
+
+
+class Numbering:
+    """Gives the values of one dataset their placeholders; the numbers follow appearance."""
+
+    def __init__(self) -> None:
+        self.values: list[Redaction] = []
+        """Every value so far, in order of appearance."""
+        self._placeholders: dict[str, str] = {}
+        self._numbers: Counter[str] = Counter()
+
+    def __call__(self, kind: str, sha256: str) -> str:
+        """The placeholder of the value with this hash; a value that is found as two kinds keeps the first."""
+        placeholder = self._placeholders.get(sha256)
+        if placeholder is None:
+            self._numbers[kind] += 1
+            placeholder = f"<{kind}_{self._numbers[kind]}>"
+            self._placeholders[sha256] = placeholder
+            self.values.append(Redaction(kind, placeholder, sha256))
+        return placeholder
+
+    def replace_marks(self, text: bytes) -> bytes:
+        """UTF-8 text (JSON as well) with a placeholder for every mark in it."""
+        return _MARK.sub(lambda found: self(found[1].decode(), found[2].decode()).encode(), text)
+
+
+def mark(kind: str, sha256: str) -> str:
+    """What stands for a value until all values are known."""
+    return f"{_FENCE}{kind}:{sha256}{_FENCE}"
 
 
 class Redactor:
-    """Replaces secrets in the sessions of one dataset; the numbers in the placeholders follow appearance."""
+    """Replaces secrets in sessions."""
 
-    def __init__(self, salt: str) -> None:
-        """Args: salt: random text of this dataset alone, so that its hashes fit no other's."""
+    def __init__(self, salt: str, write: Callable[[str, str], str] | None = None) -> None:
+        """Args:
+        salt: random text that goes into the hashes, so that they fit no other computer's.
+        write: what to put in the place of a value, from its kind and hash: `mark`, or a `Numbering` (the
+            default: one of its own).
+        """
         self.counts: Counter[str] = Counter()
         """How many times a value of each type was replaced."""
         self._salt = salt
+        self._write = Numbering() if write is None else write
         self._placeholders: dict[str, str] = {}
-        self._numbers: Counter[str] = Counter()
-        self._hashes: list[Redaction] = []
         self._schemas: dict[bytes, dict[str, Any]] = {}
-        self._bare: dict[str, str] = {}
-
-    @property
-    def redactions(self) -> Redactions:
-        """What has been replaced so far."""
-        return Redactions(salt=self._salt, values=tuple(self._hashes))
+        self._bare: dict[str, tuple[str, str]] = {}
 
     def session(self, session: Session) -> Session:
         """The same session without secrets.
@@ -78,7 +113,7 @@ class Redactor:
         """The text with every secret replaced. Text that UTF-8 cannot hold (half a surrogate pair) gets
         `?`."""
         if not text.isascii():
-            text = text.encode("utf-8", "replace").decode("utf-8")
+            text = text.encode("utf-8", "replace").decode("utf-8").replace(_FENCE, "\ufffd")
         findings = find(text)
         if not findings:
             return text
@@ -103,20 +138,17 @@ class Redactor:
         canonical = _canonical(kind, value)
         placeholder = self._placeholders.get(canonical)
         if placeholder is None:
-            self._numbers[kind] += 1
-            placeholder = f"<{kind}_{self._numbers[kind]}>"
-            self._placeholders[canonical] = placeholder
-            digest = hashlib.sha256((self._salt + canonical).encode()).hexdigest()
-            self._hashes.append(Redaction(kind, placeholder, digest))
+            sha256 = hashlib.sha256((self._salt + canonical).encode()).hexdigest()
+            placeholder = self._placeholders[canonical] = self._write(kind, sha256)
         self.counts[kind] += 1
         if by_context and len(value) >= _BARE_LENGTH:
-            self._bare[value] = placeholder
+            self._bare[value] = (kind, placeholder)
         return placeholder
 
     def _replace_bare(self, text: str) -> str:
-        for value, placeholder in self._bare.items():
+        for value, (kind, placeholder) in self._bare.items():
             if value in text:
-                self.counts[placeholder[1:].rpartition("_")[0]] += text.count(value)
+                self.counts[kind] += text.count(value)
                 text = text.replace(value, placeholder)
         return text
 

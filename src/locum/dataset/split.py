@@ -17,27 +17,31 @@ SHARES: dict[Split, float] = {"train": 0.7, "valid": 0.1, "test": 0.2}
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
-def in_order(sessions: Sequence[Session]) -> tuple[list[Session], Literal["time", "appearance"], int]:
+def in_order(
+    sessions: Sequence[tuple[str, float | None]],
+) -> tuple[list[int], Literal["time", "appearance"], int]:
     """Sessions by the start of their lineage and then by their own.
 
+    Args:
+        sessions: the lineage and the start (seconds since 1970, where known) of each, as they were found.
+
     Returns:
-        the sessions; `time`, or `appearance` where no session has one; and how many lineages have no time:
-        they come first, so that nothing of them is tested on as if it were new.
+        the sessions by their places in the argument; `time`, or `appearance` where none has a time; and how many
+        lineages have no time: they come first, so that nothing of them is tested on as if it were new.
     """
-    own = [_start(session) for session in sessions]
     starts: dict[str, float] = {}
     appearance: dict[str, int] = {}
-    for session, start in zip(sessions, own, strict=True):
-        appearance.setdefault(session.lineage, len(appearance))
+    for lineage, start in sessions:
+        appearance.setdefault(lineage, len(appearance))
         if start is not None:
-            starts[session.lineage] = min(start, starts.get(session.lineage, start))
+            starts[lineage] = min(start, starts.get(lineage, start))
     unknown = float("-inf")
 
     def key(at: int) -> tuple[float, int, float, int]:
-        lineage, start = sessions[at].lineage, own[at]
+        lineage, start = sessions[at]
         return starts.get(lineage, unknown), appearance[lineage], unknown if start is None else start, at
 
-    ordered = [sessions[at] for at in sorted(range(len(sessions)), key=key)]
+    ordered = sorted(range(len(sessions)), key=key)
     return ordered, "time" if starts else "appearance", len(appearance) - len(starts)
 
 
@@ -76,7 +80,7 @@ def _closest(after: Sequence[int], wanted: float, least: int, most: int) -> int:
     return min(range(least, most + 1), key=lambda k: (abs(after[k] - wanted), k))
 
 
-def _start(session: Session) -> float | None:
+def start_of(session: Session) -> float | None:
     """Seconds since 1970 of a session's start, or else of its first message that has a time."""
     for time in (session.started, *(message.time for message in session.messages)):
         seconds = _seconds(time)

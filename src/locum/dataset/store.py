@@ -2,22 +2,20 @@
 
 `train.jsonl valid.jsonl test.jsonl` hold rows in the shape that TRL and mlx-lm read (`messages` in OpenAI's
 roles with arguments as objects, `tools`), with everything else that a row knows under the one key `locum`;
-`drops.jsonl` holds the drops, `stats.json` the numbers, `README.md` the card. `redactions.json` holds salted
-hashes of what was replaced: it serves to probe a model trained on the rows, and is not for publishing with
-them.
+`drops.jsonl` holds the drops, `stats.json` the numbers, `README.md` the card. Salted hashes of what was replaced
+stand in `DIR.redactions.json` beside the folder: they serve to probe a model trained on the rows, and are not for
+publishing with them.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from locum import files
-from locum.dataset.build import Dataset
-from locum.dataset.card import card
 from locum.dataset.redaction import Redactions
-from locum.dataset.split import SPLITS
 from locum.dataset.stats import Stats
 from locum.errors import DatasetError
 from locum.types import Drop, Message, Origin, Role, Row, Signal, Split, Tier, ToolCall
@@ -128,41 +126,24 @@ def decode_row(line: bytes) -> Row:
     )
 
 
-def write_dataset(folder: Path, dataset: Dataset) -> None:
-    """Write a dataset folder, as a whole or not at all; a dataset that stands there is replaced.
-
-    Raises:
-        DatasetError: there is a folder of that name which is no dataset and not empty, or a file.
-    """
-    if folder.exists() and not (folder / "stats.json").is_file() and not _is_empty(folder):
-        raise DatasetError(f"{folder} exists and is no dataset: give another folder")
-    with files.atomic_path(folder) as partial:
-        partial.mkdir()
-        for split in SPLITS:
-            with (partial / f"{split}.jsonl").open("wb") as out:
-                for row in dataset.rows[split]:
-                    out.write(encode_row(row) + b"\n")
-        files.write_jsonl(partial / "drops.jsonl", dataset.drops)
-        files.write_json(partial / "redactions.json", dataset.redactions)
-        files.write_text(partial / "README.md", card(dataset.stats))
-        files.write_json(partial / "stats.json", dataset.stats)
-
-
-def read_rows(folder: Path, split: Split) -> list[Row]:
-    """The rows of one split.
+def iterate_rows(folder: Path, split: Split) -> Iterator[Row]:
+    """The rows of one split, one at a time in memory.
 
     Raises:
         DatasetError: the folder is no dataset, or a line of it is no row.
     """
     path = _require(folder, f"{split}.jsonl")
-    rows: list[Row] = []
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                rows.append(decode_row(line))
+                yield decode_row(line)
             except msgspec.MsgspecError as error:
                 raise DatasetError(f"{path}:{number} is no row: {_first_line(error)}; extract it again") from None
-    return rows
+
+
+def read_rows(folder: Path, split: Split) -> list[Row]:
+    """The rows of one split; raises as `iterate_rows`."""
+    return list(iterate_rows(folder, split))
 
 
 def read_drops(folder: Path) -> list[Drop]:
@@ -176,8 +157,15 @@ def read_stats(folder: Path) -> Stats:
 
 
 def read_redactions(folder: Path) -> Redactions:
-    """The salted hashes of what was replaced; raises as `read_rows`."""
-    return _read(folder, "redactions.json", lambda path: files.read_json(path, Redactions), "redactions")
+    """The salted hashes of what was replaced in a dataset; raises as `read_rows`."""
+    path = redactions_file(folder)
+    return _read(path.parent, path.name, lambda path: files.read_json(path, Redactions), "redactions")
+
+
+def redactions_file(folder: Path) -> Path:
+    """Where the hashes of a dataset stand: beside its folder."""
+    place = Path(os.path.abspath(folder))
+    return place.with_name(f"{place.name}.redactions.json")
 
 
 def _read(folder: Path, name: str, read: Callable[[Path], T], content: str) -> T:
@@ -193,10 +181,6 @@ def _require(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise DatasetError(f"{folder} is no dataset: it has no {name}; make one with `locum extract SOURCE --out DIR`")
     return path
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _first_line(error: Exception) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from locum import files
 from locum.export.gguf_file import write_gguf
+from locum.home import cache_folder
 from locum.progress import Progress, silent
-from locum.training.base import Base, cache_folder
+from locum.training.base import Base
 from locum.training.chat_template import Renderer
 
 

@@ -14,7 +14,6 @@ import msgspec
 
 from locum import files
 from locum.errors import NameTakenError, RunError
-from locum.places import home_folder
 from locum.home import home_folder
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")

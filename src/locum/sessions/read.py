@@ -1,12 +1,11 @@
-"""Reading every file behind the sources into one list of sessions, with an account of every line."""
+"""Reading every file behind the sources, with an account of every line."""
 
-import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -17,11 +16,6 @@ from locum.sessions.lineage import distinct_ids, join_lineages
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of
 from locum.types import BadLine, Lines, Session
-
-_WORTH_A_POOL = 256 * 1024 * 1024
-"""Bytes below which starting processes and handing sessions over costs about what it saves: one core reads
-about 100 MB a second."""
-_Outcome = FileReading | Skipped
 
 
 class SourceReading(msgspec.Struct, frozen=True):
@@ -39,13 +33,12 @@ class SourceReading(msgspec.Struct, frozen=True):
     """What was found under the sources and not read, with the reason."""
 
 
-def read_sources(sources: Sequence[Path | str], progress: Progress, workers: int | None = None) -> SourceReading:
-    """Read session logs of any known format.
+def read_sources(sources: Sequence[Path | str], progress: Progress) -> SourceReading:
+    """Read session logs of any known format into memory; `locum.dataset.intake` does it for more than fits there.
 
     Args:
         sources: files, folders (with everything below them) or the word `auto`.
         progress: told how many bytes of all are read.
-        workers: processes to read with, at least 1; None takes one a core where there is enough to read.
 
     Raises:
         SourceError: a source does not exist, cannot be read, is a file of no known format, or holds no
@@ -53,19 +46,22 @@ def read_sources(sources: Sequence[Path | str], progress: Progress, workers: int
     """
     found = [part for source in sources for part in discover(source)]
     files = distinct_files(found)
-    outcomes = dict(zip(files, _read_all(files, progress, workers), strict=True))
-    by_real_path = {os.path.realpath(path): outcome for path, outcome in outcomes.items()}
-    for part in found:
-        _check(part, [by_real_path[os.path.realpath(path)] for path in part.files])
+    sizes = [file_size(path) for path in files]
+    outcomes: dict[Path, FileReading | Skipped] = {}
+    for number, (path, done) in enumerate(zip(files, accumulate(sizes), strict=True), 1):
+        outcomes[path] = read_file(path)
+        progress("reading sessions", done, sum(sizes), f"{number} of {len(files)} files")
+    check_sources(found, outcomes)
     readings = [outcome for outcome in outcomes.values() if isinstance(outcome, FileReading)]
-    unread = [outcome for outcome in outcomes.values() if isinstance(outcome, Skipped)]
     sessions = join_lineages([session for reading in readings for session in reading.sessions])
+    sessions.sort(key=lambda session: session.started or "")
+    names = distinct_ids(session.id for session in sessions)
     return SourceReading(
         files=tuple(reading.path for reading in readings),
-        sessions=tuple(distinct_ids(sorted(sessions, key=lambda session: session.started or ""))),
-        lines=_sum(reading.lines for reading in readings),
+        sessions=tuple(msgspec.structs.replace(one, id=name) for one, name in zip(sessions, names, strict=True)),
+        lines=sum_lines(reading.lines for reading in readings),
         formats=dict(sorted(Counter(reading.format for reading in readings).items())),
-        skipped=(*(skipped for part in found for skipped in part.skipped), *unread),
+        skipped=all_skipped(found, outcomes.values()),
     )
 
 
@@ -82,66 +78,56 @@ def read_file(path: Path) -> FileReading | Skipped:
         return Skipped(str(path), f"cannot be read: {type(error).__name__} in its reader")
 
 
-def _read_all(files: Sequence[Path], progress: Progress, workers: int | None) -> Iterator[_Outcome]:
-    sizes = [_size(path) for path in files]
-    total = sum(sizes)
-    if workers is None:
-        workers = (os.cpu_count() or 1) if total >= _WORTH_A_POOL else 1
-    workers = min(workers, len(files))
-    outcomes = _in_processes(files, workers) if workers > 1 else map(read_file, files)
-    done = 0
-    for number, (outcome, size) in enumerate(zip(outcomes, sizes, strict=True), 1):
-        done += size
-        progress("reading sessions", done, total, f"{number} of {len(files)} files")
-        yield outcome
-
-
-def _in_processes(files: Sequence[Path], workers: int) -> Iterator[_Outcome]:
-    # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
-    # theirs.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-    chunk = max(1, min(16, len(files) // (4 * workers)))
-    read = 0
-    try:
-        for recognised, raw in pool.map(_read_encoded, map(str, files), chunksize=chunk):
-            if recognised:
-                yield msgspec.json.decode(raw, type=FileReading)
-            else:
-                yield msgspec.json.decode(raw, type=Skipped)
-            read += 1
-    except BrokenProcessPool:  # a worker was killed, or could not start where this is called from
-        yield from map(read_file, files[read:])
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _read_encoded(path: str) -> tuple[bool, bytes]:
-    """Read a file in a worker; as JSON its sessions travel faster than pickled."""
-    outcome = read_file(Path(path))
-    return isinstance(outcome, FileReading), msgspec.json.encode(outcome)
-
-
-def _size(path: Path) -> int:
+def file_size(path: Path) -> int:
+    """The size of a file in bytes; 0 where it cannot be told."""
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def _check(part: Found, outcomes: Sequence[_Outcome]) -> None:
-    """Refuse a source that holds nothing to learn from."""
+class Sized(Protocol):
+    """What a file was read into, as far as it has to be known here that it holds something."""
+
+    @property
+    def sessions(self) -> Sequence[object]: ...
+
+
+def check_sources(found: Sequence[Found], outcomes: Mapping[Path, Sized | Skipped]) -> None:
+    """Refuse a source that holds nothing to learn from.
+
+    Args:
+        found: what the sources stand for.
+        outcomes: every distinct file of them -> what it was read into.
+
+    Raises:
+        SourceError: a file that was named cannot be read, or a source holds no session.
+    """
+    by_real_path = {os.path.realpath(path): outcome for path, outcome in outcomes.items()}
+    for part in found:
+        _check(part, [by_real_path[os.path.realpath(path)] for path in part.files])
+
+
+def _check(part: Found, outcomes: Sequence[Sized | Skipped]) -> None:
     if part.named and isinstance(outcomes[0], Skipped):
         reason = outcomes[0].reason
         raise SourceError(f"not a session log: {part.source} ({reason}); name a log of a known agent, or auto")
-    if any(isinstance(outcome, FileReading) and outcome.sessions for outcome in outcomes):
+    readings = [outcome for outcome in outcomes if not isinstance(outcome, Skipped)]
+    if any(reading.sessions for reading in readings):
         return
     kind = "file" if part.named else "folder"
-    read = sum(isinstance(outcome, FileReading) for outcome in outcomes)
-    seen = "" if part.named else f" ({len(outcomes)} files, {read} of a known format)"
+    seen = "" if part.named else f" ({len(outcomes)} files, {len(readings)} of a known format)"
     raise SourceError(f"no session in this {kind}: {part.source}{seen}; name logs in which an agent answered")
 
 
-def _sum(accounts: Iterable[Lines]) -> Lines:
+def all_skipped(found: Iterable[Found], outcomes: Iterable[object]) -> tuple[Skipped, ...]:
+    """What was found and not read: first what was left aside by its kind, then what no reader could read."""
+    unread = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
+    return (*(skipped for part in found for skipped in part.skipped), *unread)
+
+
+def sum_lines(accounts: Iterable[Lines]) -> Lines:
+    """The account over several files."""
     total = used = 0
     noise: Counter[str] = Counter()
     unknown: Counter[str] = Counter()

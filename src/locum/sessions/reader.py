@@ -15,6 +15,9 @@ class FileReading(msgspec.Struct, frozen=True):
     format: str
     sessions: tuple[Session, ...]
     lines: Lines
+    beside: tuple[str, ...] = ()
+    """Files of fixed names next to it that were looked at, whether they were there or not: when one of them changes,
+    this file has to be read again."""
 
 
 class Reader(Protocol):

@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path
 
 import msgspec
-from platformdirs import user_cache_path
 
 from locum import files
 from locum.errors import BaseError
+from locum.home import cache_folder
 from locum.progress import Progress, silent
 from locum.training.gguf_base import GGUFKind, unpack_gguf
 
@@ -61,12 +61,6 @@ ALIASES = {
         hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
 }
-
-
-def cache_folder() -> Path:
-    """Where fetched and converted bases are kept: $LOCUM_CACHE, else the platform's cache folder."""
-    override = os.environ.get("LOCUM_CACHE")
-    return Path(override) if override else user_cache_path("locum")
 
 
 def resolve_base(name: str, progress: Progress = silent) -> Base:

@@ -1,0 +1,187 @@
+"""Readings of session logs, kept so that a log that has not changed is not read again.
+
+    $LOCUM_HOME/readings/CODE/  DIGEST-OF-PATH.reading ...
+
+One file a log: what it held, redacted, as frames of compressed JSON behind a note of where they lie. It counts only
+as long as the log, and what was looked at beside it, has the same size and time of change, and only for the code and
+the salt that it was made with. One extraction at a time uses it; another one that runs meanwhile works in a folder
+of its own, as if nothing had been read before.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+
+import msgspec
+import zstandard
+from filelock import FileLock, Timeout
+
+from locum import files, types
+from locum.home import home_folder
+from locum.sessions.lineage import Member
+from locum.types import Lines
+
+_SETTLED_NS = 2_000_000_000
+"""A log that changed this shortly before it was read may change again within the same tick of its clock."""
+_LENGTH = 8
+_SUFFIX = ".reading"
+
+
+class Stamp(msgspec.Struct, frozen=True, array_like=True):
+    """A file's size in bytes and its time of change in nanoseconds since 1970; both -1 where there is none."""
+
+    path: str
+    size: int = -1
+    changed: int = -1
+
+
+def stamp(path: str) -> Stamp:
+    """The state that a file is in now."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Stamp(path)
+    return Stamp(path, status.st_size, status.st_mtime_ns)
+
+
+class SessionNote(msgspec.Struct, frozen=True, array_like=True):
+    """What has to be in memory of every session while they are put in order; the rest lies in its frame."""
+
+    member: Member
+    time: float | None
+    """Seconds since 1970."""
+    at: int
+    """Where its frame begins, in bytes from the beginning of the first frame."""
+    size: int
+    """Bytes of its frame."""
+
+
+class LogNote(msgspec.Struct, frozen=True):
+    """What was read from one log."""
+
+    format: str
+    lines: Lines
+    sha256: str
+    """Of the log's bytes."""
+    sessions: tuple[SessionNote, ...]
+    redactions: dict[str, int]
+    """Type -> how often a value of it was replaced."""
+    stamps: tuple[Stamp, ...]
+    """Of the log itself, then of what was looked at beside it."""
+    read: int
+    """When it was read, in nanoseconds since 1970."""
+
+
+def pack(note: LogNote, frames: list[bytes]) -> bytes:
+    """A reading as the bytes that are kept."""
+    head = msgspec.json.encode(note)
+    return b"".join((len(head).to_bytes(_LENGTH, "big"), head, *frames))
+
+
+class Readings:
+    """The readings in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._used: set[Path] = set()
+
+    def find(self, log: Path) -> LogNote | None:
+        """The note of a log that is as it was when it was read; None where it has to be read."""
+        path = self._place(log)
+        note = _note(path)
+        if note is None:
+            return None
+        newest = max(found.changed for found in note.stamps)
+        if note.read - newest < _SETTLED_NS or any(stamp(found.path) != found for found in note.stamps):
+            return None
+        self._used.add(path)
+        return note
+
+    def keep(self, log: Path, packed: bytes) -> LogNote:
+        """Keep what `pack` made of a log."""
+        path = self._place(log)
+        with files.atomic_path(path) as partial:
+            partial.write_bytes(packed)
+        self._used.add(path)
+        head = int.from_bytes(packed[:_LENGTH], "big")
+        return msgspec.json.decode(packed[_LENGTH : _LENGTH + head], type=LogNote)
+
+    def session(self, log: Path, note: SessionNote) -> bytes:
+        """One session of a log that was found or kept, as JSON."""
+        with self._place(log).open("rb") as file:
+            head = int.from_bytes(file.read(_LENGTH), "big")
+            file.seek(_LENGTH + head + note.at)
+            return zstandard.decompress(file.read(note.size))
+
+    def prune(self) -> None:
+        """Remove what was neither found nor kept: logs that are gone leave nothing here."""
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            note = None if path in self._used else _note(path)
+            if path not in self._used and (note is None or not Path(note.stamps[0].path).exists()):
+                path.unlink(missing_ok=True)
+
+    def _place(self, log: Path) -> Path:
+        # With the path as it was named: sessions show it.
+        name = hashlib.sha256(f"{os.path.realpath(log)}\0{log}".encode("utf-8", "surrogateescape")).hexdigest()
+        return self._folder / f"{name[:40]}{_SUFFIX}"
+
+
+def _note(reading: Path) -> LogNote | None:
+    """The note at the beginning of a reading; None where there is no whole one."""
+    try:
+        with reading.open("rb") as file:
+            return msgspec.json.decode(file.read(int.from_bytes(file.read(_LENGTH), "big")), type=LogNote)
+    except (OSError, msgspec.MsgspecError, OverflowError, MemoryError):
+        return None
+
+
+@contextmanager
+def opened(salt: str) -> Iterator[Readings]:
+    """The readings that were made with this salt and the code that runs now; others are removed.
+
+    What it yields is this process's alone until the end of the block.
+    """
+    root = home_folder() / "readings"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(root / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with tempfile.TemporaryDirectory(prefix="locum-") as folder:
+            yield Readings(Path(folder))
+        return
+    try:
+        own = root / hashlib.sha256(f"{salt} {_code()}".encode()).hexdigest()[:16]
+        for other in root.iterdir():
+            if other.is_dir() and other != own:
+                shutil.rmtree(other)
+        own.mkdir(exist_ok=True)
+        readings = Readings(own)
+        yield readings
+        readings.prune()
+    finally:
+        lock.release()
+
+
+def forget_readings() -> None:
+    """Remove every reading that is kept; the logs will be read again."""
+    shutil.rmtree(home_folder() / "readings", ignore_errors=True)
+
+
+@cache
+def _code() -> str:
+    """A digest of everything that decides what a reading holds."""
+    parts = hashlib.sha256(Path(types.__file__).read_bytes())
+    for package in ("locum.sessions", "locum.dataset"):
+        root = Path(str(resources.files(package)))
+        for path in sorted(root.rglob("*.py")):
+            parts.update(path.read_bytes())
+    for library in ("msgspec", "detect-secrets", "phonenumbers", "python-stdnum"):
+        parts.update(metadata.version(library).encode())
+    return parts.hexdigest()

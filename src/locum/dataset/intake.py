@@ -1,0 +1,211 @@
+"""Sources to redacted sessions on disk, in the order in which a dataset is built from them.
+
+Memory holds a short note of every session, never the sessions: each log is read by a worker of its own, redacted
+there, and put away compressed (`locum.dataset.cache`). What comes out does not depend on how many workers there were
+or where they ran.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import zstandard
+
+from locum import files
+from locum.dataset.cache import LogNote, Readings, SessionNote, Stamp, pack, stamp
+from locum.dataset.redaction import Redactor, mark
+from locum.dataset.split import in_order, start_of
+from locum.parallel import Each, Processes, here
+from locum.progress import Progress
+from locum.sessions.discover import Skipped, discover, distinct_files
+from locum.sessions.lineage import distinct_ids, lineages, member
+from locum.sessions.read import all_skipped, check_sources, file_size, read_file, sum_lines
+from locum.sessions.reader import FileReading
+from locum.types import BadLine, Lines
+
+_WORTH_A_POOL = 48 * 1024 * 1024
+"""Bytes below which starting processes costs about what it saves."""
+_LEVEL = 1
+"""Of compression: what is written is read once, soon."""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A session and its place among all others."""
+
+    id: str
+    """Distinct: copies of a session have `@2`, `@3`, ... behind it."""
+    lineage: str
+    log: int
+    """Which of the logs holds it."""
+    note: SessionNote
+
+
+class Intake(msgspec.Struct, frozen=True):
+    """Everything that the sources hold."""
+
+    logs: tuple[Path, ...]
+    """The files that a reader recognised, in the order in which they were found."""
+    notes: tuple[LogNote, ...]
+    """One of each log."""
+    sessions: tuple[Placed, ...]
+    """By the start of their lineage, then by their own (those without a time first)."""
+    ordered_by: Literal["time", "appearance"]
+    untimed: int
+    """Lineages without any time."""
+    skipped: tuple[Skipped, ...]
+    """What was found under the sources and not read, with the reason."""
+
+    @property
+    def lines(self) -> Lines:
+        """The account over all files; bad lines by the name of their file, which may hold marks."""
+        return sum_lines(note.lines for note in self.notes)
+
+    @property
+    def formats(self) -> dict[str, int]:
+        """Format -> number of files."""
+        return dict(sorted(Counter(note.format for note in self.notes).items()))
+
+    @property
+    def redactions(self) -> Counter[str]:
+        """Type -> how often a value of it was replaced."""
+        return sum((Counter(note.redactions) for note in self.notes), Counter())
+
+    @property
+    def bytes(self) -> int:
+        """Size of all logs."""
+        return sum(note.stamps[0].size for note in self.notes)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the logs' contents in the order in which they were found."""
+        return files.digest([note.sha256 for note in self.notes])
+
+
+def take_in(
+    sources: Sequence[Path | str],
+    readings: Readings,
+    salt: str,
+    progress: Progress,
+    each: Each | None = None,
+) -> Intake:
+    """Read, redact and put away every session of the sources; only logs that changed are read.
+
+    Args:
+        sources: files, folders (with everything below them) or the word `auto`.
+        readings: where the sessions are put, and those of unchanged logs are found.
+        salt: goes into the hashes of what is redacted.
+        progress: told how many bytes of all are read.
+        each: who does the work; None takes worker processes where there is enough of it.
+
+    Raises:
+        SourceError: a source does not exist, cannot be read, is a file of no known format, or holds no session.
+    """
+    found = [part for source in sources for part in discover(source)]
+    logs = distinct_files(found)
+    outcomes = dict.fromkeys(logs, Skipped("", "")) | _read(logs, readings, salt, progress, each)
+    check_sources(found, outcomes)
+    return put_in_order(outcomes, all_skipped(found, outcomes.values()))
+
+
+def _read(
+    logs: Sequence[Path], readings: Readings, salt: str, progress: Progress, each: Each | None
+) -> dict[Path, LogNote | Skipped]:
+    known = {log: note for log in logs if (note := readings.find(log)) is not None}
+    fresh = [log for log in logs if log not in known]
+    sizes = [file_size(log) for log in fresh]
+    done = sum(note.stamps[0].size for note in known.values())
+    total = done + sum(sizes)
+    outcomes: dict[Path, LogNote | Skipped] = dict(known)
+    progress("reading sessions", done, total, f"{len(known)} of {len(logs)} files")
+    with Processes() as processes:
+        if each is None:
+            each = processes if sum(sizes) >= _WORTH_A_POOL and len(fresh) > 1 else here
+        taken = each(partial(take_in_log, salt=salt), fresh)
+        for number, (log, size, outcome) in enumerate(zip(fresh, sizes, taken, strict=True), len(known) + 1):
+            outcomes[log] = outcome if isinstance(outcome, Skipped) else readings.keep(log, outcome)
+            done += size
+            progress("reading sessions", done, total, f"{number} of {len(logs)} files")
+    return outcomes
+
+
+def take_in_log(log: Path, salt: str) -> bytes | Skipped:
+    """Read and redact one log.
+
+    Returns:
+        what `cache.pack` makes of it, with marks where secrets were; or why it was not read.
+    """
+    before = stamp(os.path.abspath(log))
+    now = time.time_ns()
+    reading = read_file(log)
+    if isinstance(reading, Skipped):
+        return reading
+    try:
+        sha256 = files.sha256_file(log)
+    except OSError as error:
+        return Skipped(str(log), f"cannot be read: {error.strerror}")
+    stamps = (before, *(stamp(os.path.abspath(path)) for path in reading.beside))
+    return redact_reading(reading, salt, sha256, stamps, now)
+
+
+def redact_reading(reading: FileReading, salt: str, sha256: str, stamps: tuple[Stamp, ...], read: int) -> bytes:
+    """What `cache.pack` makes of a reading, with marks where secrets were.
+
+    Args:
+        reading: what one log holds.
+        salt: goes into the hashes.
+        sha256: of the log's bytes.
+        stamps: of the log and of what was looked at beside it.
+        read: when it was read, in nanoseconds since 1970.
+    """
+    redactor = Redactor(salt, mark)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    encoder = msgspec.json.Encoder()
+    frames: list[bytes] = []
+    notes: list[SessionNote] = []
+    at = 0
+    for session in reading.sessions:
+        frame = compressor.compress(encoder.encode(redactor.session(session)))
+        notes.append(SessionNote(member(session), start_of(session), at, len(frame)))
+        frames.append(frame)
+        at += len(frame)
+    # A log's folder names its owner; the file's own name is enough to find the line.
+    bad = tuple(BadLine(redactor.text(Path(line.file).name), line.line, line.reason) for line in reading.lines.bad)
+    note = LogNote(
+        format=reading.format,
+        lines=msgspec.structs.replace(reading.lines, bad=bad),
+        sha256=sha256,
+        sessions=tuple(notes),
+        redactions=dict(redactor.counts),
+        stamps=stamps,
+        read=read,
+    )
+    return pack(note, frames)
+
+
+def put_in_order(outcomes: Mapping[Path, LogNote | Skipped], skipped: tuple[Skipped, ...] = ()) -> Intake:
+    """Put the sessions of all logs in order.
+
+    Args:
+        outcomes: every log, in the order in which they were found -> what it was read into.
+        skipped: what was not read.
+    """
+    read = {log: note for log, note in outcomes.items() if isinstance(note, LogNote)}
+    held = [(log, session) for log, note in enumerate(read.values()) for session in note.sessions]
+    joined = lineages([session.member for _, session in held])
+    order, ordered_by, untimed = in_order(
+        [(lineage, session.time) for lineage, (_, session) in zip(joined, held, strict=True)]
+    )
+    names = distinct_ids(held[at][1].member.id for at in order)
+    placed = (Placed(name, joined[at], *held[at]) for name, at in zip(names, order, strict=True))
+    return Intake(tuple(read), tuple(read.values()), tuple(placed), ordered_by, untimed, skipped)
+
+
+def stored_sessions(intake: Intake, readings: Readings) -> Iterator[tuple[Placed, bytes]]:
+    """Every session of an intake in its order, as JSON with marks; one at a time in memory."""
+    for placed in intake.sessions:
+        yield placed, readings.session(intake.logs[placed.log], placed.note)

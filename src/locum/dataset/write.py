@@ -1,0 +1,286 @@
+"""Sessions in order to a dataset folder, written as a whole or not at all.
+
+Each session is built by itself (`locum.dataset.build`), in as many processes as there are; here is what concerns all
+of them together, in the order of time: of a copy the first stays, of equal rows the first stays, lineages are split
+forward in time, and of nearly equal rows those in a later split go. Rows wait in one file until all are known, so
+memory holds a note of each and never its text.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from locum import files
+from locum.dataset.build import Built, Made, Options, build_session, excerpt
+from locum.dataset.cache import Readings
+from locum.dataset.card import card
+from locum.dataset.intake import Intake, stored_sessions
+from locum.dataset.near_duplicates import clusters
+from locum.dataset.redaction import Numbering, Redactions
+from locum.dataset.split import SPLITS, assign
+from locum.dataset.stats import LineCounts, Stats
+from locum.dataset.store import decode_row, redactions_file
+from locum.errors import DatasetError
+from locum.parallel import Each, Processes, here
+from locum.progress import Progress, silent
+from locum.types import Drop, Lines, Session, Split
+
+_WORTH_A_POOL = 48 * 1024 * 1024
+"""Bytes of logs below which starting processes costs about what it saves."""
+_BATCH = 512 * 1024
+"""Characters of sessions that are handed to a process together."""
+_Item = tuple[bytes, str, str]
+"""A session as JSON, its id, its lineage."""
+
+
+def write_dataset(
+    folder: Path,
+    intake: Intake,
+    readings: Readings,
+    salt: str,
+    *,
+    options: Options | None = None,
+    progress: Progress = silent,
+    each: Each | None = None,
+) -> Stats:
+    """Build and write a dataset; one that stands in the folder is replaced.
+
+    Args:
+        folder: where to write.
+        intake: the sessions, in order.
+        readings: where they lie.
+        salt: what their redactions were hashed with.
+        options: budgets.
+        progress: told after every batch of sessions.
+        each: who does the work; None takes worker processes where there is enough of it.
+
+    Returns:
+        the numbers, as they stand in `stats.json`.
+
+    Raises:
+        DatasetError: there is a file, or a folder that is no dataset and not empty, of that name; a budget is too
+        small; or not one turn became a row.
+    """
+    options = options or Options()
+    options.check()
+    if folder.exists() and not (folder / "stats.json").is_file() and not _is_empty(folder):
+        raise DatasetError(f"{folder} exists and is no dataset: give another folder")
+    numbering = Numbering()
+    with ExitStack() as stack:
+        partly = stack.enter_context(files.atomic_path(folder))
+        processes = stack.enter_context(Processes())
+        partly.mkdir()
+        waiting, drops = partly / "rows.waiting", partly / "drops.jsonl"
+        if each is None:
+            each = processes if intake.bytes >= _WORTH_A_POOL else here
+        with waiting.open("wb") as rows_out, drops.open("wb") as drops_out:
+            ledger = _Ledger(rows_out, drops_out)
+            done = 0
+            items = _batches(_numbered(intake, readings, numbering))
+            for batch in each(partial(_build, options=options), items):
+                for built in msgspec.msgpack.decode(batch, type=list[list[Built]]):
+                    ledger.add(intake.sessions[done].lineage, built)
+                    done += 1
+                progress("building rows", done, len(intake.sessions), f"{len(ledger.rows)} rows")
+        if not ledger.rows:
+            raise DatasetError(_nothing(len(intake.sessions), ledger))
+        split_of = _settle(ledger.rows)
+        with waiting.open("rb") as rows_in, drops.open("ab") as drops_out:
+            _divide(partly, rows_in, drops_out, ledger, split_of)
+        waiting.unlink()
+        stats = _stats(intake, ledger, split_of, numbering)
+        files.write_text(partly / "README.md", card(stats))
+        files.write_json(partly / "stats.json", stats)
+        _write_redactions(folder, Redactions(salt, tuple(numbering.values)))
+    return stats
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """A row that waits to be settled."""
+
+    lineage: str
+    session: str
+    size: int
+    """Bytes of its line."""
+    signature: bytes
+    family: str
+    tier: str
+    model: str
+    shortened: bool
+
+
+class _Ledger:
+    """What became of every turn, session after session."""
+
+    def __init__(self, rows_out: IO[bytes], drops_out: IO[bytes]) -> None:
+        self.rows: list[_Waiting] = []
+        self.drops: Counter[str] = Counter()
+        self.turns = self.narration = self.skipped = 0
+        self._rows_out, self._drops_out = rows_out, drops_out
+        self._seen: set[tuple[str, bytes]] = set()
+        self._contents: set[bytes] = set()
+
+    def add(self, lineage: str, built: Sequence[Built]) -> None:
+        """Add the turns of the next session."""
+        self.turns += len(built)
+        self.skipped += not built
+        for turn in built:
+            self.narration += turn.narrates
+            row = turn.row
+            reason = self._reason(lineage, turn)
+            if row is None or reason:
+                self.drop(self._drops_out, msgspec.structs.replace(turn.drop, reason=reason))
+                continue
+            self._contents.add(row.content)
+            self._rows_out.write(row.line + b"\n")
+            self.rows.append(_waiting(lineage, turn.drop.session, row))
+
+    def drop(self, out: IO[bytes], drop: Drop) -> None:
+        """Take down a turn that becomes no row."""
+        self.drops[drop.reason] += 1
+        out.write(msgspec.json.encode(drop) + b"\n")
+
+    def _reason(self, lineage: str, turn: Built) -> str:
+        key = (lineage, turn.key)
+        if turn.key and key in self._seen:
+            return "copy"
+        # A copy that goes on longer may still hold the result that this log was cut before.
+        if turn.key and turn.drop.reason != "unanswered_call":
+            self._seen.add(key)
+        if turn.row is not None and turn.row.content in self._contents:
+            return "duplicate"
+        return turn.drop.reason
+
+
+def _waiting(lineage: str, session: str, row: Made) -> _Waiting:
+    return _Waiting(lineage, session, len(row.line) + 1, row.signature, row.family, row.tier, row.model, row.shortened)
+
+
+def _numbered(intake: Intake, readings: Readings, numbering: Numbering) -> Iterator[_Item]:
+    for placed, raw in stored_sessions(intake, readings):
+        yield numbering.replace_marks(raw), placed.id, placed.lineage
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    batch: list[_Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item[0])
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _build(batch: Sequence[_Item], options: Options) -> bytes:
+    """The turns of every session of a batch; as MessagePack they travel faster than pickled."""
+    decoder = msgspec.json.Decoder(Session)
+    built = []
+    for raw, name, lineage in batch:
+        session = msgspec.structs.replace(decoder.decode(raw), id=name, lineage=lineage)
+        built.append(build_session(session, options))
+    return msgspec.msgpack.encode(built)
+
+
+def _settle(rows: Sequence[_Waiting]) -> list[Split | None]:
+    """The split of every row; None for one that is nearly the same as a row of an earlier split."""
+    of_lineage = assign(Counter(row.lineage for row in rows))
+    splits = [of_lineage[row.lineage] for row in rows]
+    cluster = clusters([row.signature for row in rows])
+    earliest: dict[int, int] = {}
+    for name, split in zip(cluster, splits, strict=True):
+        at = SPLITS.index(split)
+        earliest[name] = min(at, earliest.get(name, at))
+    return [
+        split if SPLITS.index(split) == earliest[name] else None for name, split in zip(cluster, splits, strict=True)
+    ]
+
+
+def _divide(folder: Path, rows: IO[bytes], drops: IO[bytes], ledger: _Ledger, split_of: Sequence[Split | None]) -> None:
+    """Write every waiting row into its split's file."""
+    with ExitStack() as stack:
+        out = {split: stack.enter_context((folder / f"{split}.jsonl").open("wb")) for split in SPLITS}
+        for row, split in zip(ledger.rows, split_of, strict=True):
+            line = rows.read(row.size)
+            if split is not None:
+                out[split].write(line)
+                continue
+            gone = decode_row(line)
+            ledger.drop(drops, Drop(gone.session, gone.turn, "near_duplicate", excerpt(gone.response), gone.source))
+
+
+def _stats(intake: Intake, ledger: _Ledger, split_of: Sequence[Split | None], numbering: Numbering) -> Stats:
+    kept = [(row, split) for row, split in zip(ledger.rows, split_of, strict=True) if split is not None]
+    rows = [row for row, _ in kept]
+    lines = msgspec.json.decode(numbering.replace_marks(msgspec.json.encode(intake.lines)), type=Lines)
+    sessions = {split: {row.session for row, of in kept if of == split} for split in SPLITS}
+    splits: dict[str, int] = {split: sum(of == split for _, of in kept) for split in SPLITS}
+    return Stats(
+        files=len(intake.logs),
+        sessions=len(intake.sessions),
+        lines=LineCounts.of(lines),
+        noise=dict(lines.noise),
+        unknown=dict(lines.unknown),
+        bad=lines.bad,
+        turns=ledger.turns,
+        rows=len(rows),
+        drops=_ranked(ledger.drops),
+        families=_ranked(Counter(row.family for row in rows)),
+        splits=splits,
+        redactions=_ranked(intake.redactions),
+        formats=intake.formats,
+        narration=ledger.narration,
+        ordered_by=intake.ordered_by,
+        untimed=intake.untimed,
+        sessions_by_split={split: len(sessions[split]) for split in SPLITS},
+        skipped=ledger.skipped,
+        shortened=sum(row.shortened for row in rows),
+        tiers=_ranked(Counter(row.tier for row in rows)),
+        models=_ranked(Counter(row.model for row in rows)),
+        notes=_notes(splits, intake),
+    )
+
+
+def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts, the commonest first; of equals in the order of their names."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _notes(splits: Mapping[str, int], intake: Intake) -> tuple[str, ...]:
+    notes = []
+    if not splits["test"]:
+        notes.append("All rows come from one conversation: there is nothing to test on.")
+    elif not splits["valid"]:
+        notes.append("All rows come from two conversations: there is nothing to validate on while training.")
+    if intake.ordered_by == "appearance":
+        notes.append("No log has times: the split goes by order of appearance, not forward in time.")
+    elif intake.untimed:
+        notes.append(f"{intake.untimed} of the conversations have no times; they were put before all others.")
+    return tuple(notes)
+
+
+def _nothing(sessions: int, ledger: _Ledger) -> str:
+    if not ledger.turns:
+        return f"no row: {sessions} sessions hold no message of the agent; point at logs in which it speaks"
+    top = list(_ranked(ledger.drops).items())[:3]
+    reasons = ", ".join(f"{reason} {count}" for reason, count in top)
+    dropped = f"all {ledger.turns} turns of {sessions} sessions were dropped ({reasons})"
+    return f"no row: {dropped}; add other sessions"
+
+
+def _write_redactions(folder: Path, redactions: Redactions) -> None:
+    path = redactions_file(folder)
+    with files.atomic_path(path) as partly:
+        partly.touch(mode=0o600)
+        partly.write_bytes(msgspec.json.format(msgspec.json.encode(redactions), indent=2) + b"\n")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

@@ -1,0 +1,77 @@
+"""The same function over many things at once, in order and with bounded memory."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+_AHEAD = 4
+"""Items that wait for each worker: enough to keep it busy, few enough for memory not to grow with the input."""
+
+
+class Each(Protocol):
+    """How a function is applied to every item; what it yields is in the items' order."""
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]: ...
+
+
+def here(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """One item after the other, in this process."""
+    return map(function, items)
+
+
+class Processes:
+    """Worker processes on this computer, started at the first use and kept until the end of the `with` block.
+
+    Functions and items must be picklable. Where a worker is killed, or none can start, the rest is done in this
+    process.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        """Args: workers: at least 1; None takes one a core."""
+        self._workers = workers or os.cpu_count() or 1
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        """As `Each`: items are taken as they are needed."""
+        if self._pool is None:
+            # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
+            # theirs.
+            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+        coming = iter(items)
+        waiting: deque[tuple[A, Future[B] | None]] = deque()
+
+        def send() -> None:
+            for item in coming:
+                waiting.append((item, self._submit(function, item)))
+                if len(waiting) >= _AHEAD * self._workers:
+                    return
+
+        send()
+        while waiting:
+            item, future = waiting.popleft()
+            try:
+                outcome = function(item) if future is None else future.result()
+            except BrokenProcessPool:
+                outcome = function(item)
+            yield outcome
+            send()
+
+    def _submit(self, function: Callable[[A], B], item: A) -> Future[B] | None:
+        assert self._pool is not None
+        try:
+            return self._pool.submit(function, item)
+        except BrokenProcessPool:
+            return None
