@@ -1,19 +1,29 @@
 """`locum rows DIR`: look at rows, at what was dropped and why, and at what the loss covers."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
 
+if TYPE_CHECKING:
+    from locum.dataset.stats import Stats
+    from locum.types import Drop, Row
+
+_SPLITS = ("train", "valid", "test")
+
 
 def rows(
     dataset: o.DatasetFolder,
     drops: Annotated[bool, typer.Option("--drops", help="Show the turns that did not become rows, by reason.")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only turns dropped for this reason.")] = None,
     mask: Annotated[bool, typer.Option("--mask", help="Mark the text that the loss covers with «».")] = False,
     family: Annotated[str | None, typer.Option("--family", help="Only rows of this family.")] = None,
-    split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "train",
+    id_: Annotated[str | None, typer.Option("--id", help="Only the row whose id begins so, of any split.")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, valid, test or all.")] = "train",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show.")] = 5,
     base: o.BaseName = o.DEFAULT_BASE,
     json: Json = False,
@@ -21,47 +31,98 @@ def rows(
     debug: Debug = False,
 ) -> None:
     """Look at the rows of a dataset."""
-    if split not in ("train", "valid", "test"):
-        raise typer.BadParameter(f"{split!r} is none of train, valid, test", param_hint="--split")
+    if split not in (*_SPLITS, "all"):
+        raise typer.BadParameter(f"{split!r} is none of {', '.join(_SPLITS)}, all", param_hint="--split")
+    drops = drops or reason is not None
+    if drops and (mask or family is not None or id_ is not None):
+        raise typer.BadParameter("--mask, --family and --id are about rows, and a drop is none", param_hint="--drops")
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         import msgspec
 
         from locum.cli.stages import require_dataset
+        from locum.dataset.store import read_stats
 
         folder = require_dataset(dataset)
-        shown: list[Any] = (
-            _drops(voice, folder, limit) if drops else _rows(voice, folder, family, split, limit, mask, base)
-        )
-        voice.result({"shown": len(shown), "drops" if drops else "rows": msgspec.to_builtins(shown)})
+        stats = read_stats(folder)
+        if drops:
+            dropped, of = _drops(voice, folder, stats, reason, limit)
+            voice.result({"shown": len(dropped), "of": of, "drops": msgspec.to_builtins(dropped)})
+        else:
+            found, of = _found(folder, stats, family, id_, split, limit)
+            _show(voice, found, mask, base)
+            if not found and family is not None:
+                voice.say(f"no row of family {family} in {split}: look with --split all")
+            elif of > len(found):
+                voice.say(f"{len(found):,} of {of:,}; more with --limit {min(of, 10 * limit)}", style="dim")
+            voice.result({"shown": len(found), "of": of, "rows": msgspec.to_builtins(found)})
 
 
-def _drops(voice: Output, folder: Any, limit: int) -> list[Any]:
+def _drops(voice: Output, folder: Path, stats: "Stats", reason: str | None, limit: int) -> tuple[list["Drop"], int]:
+    """Show drops by reason, `limit` of each; they are returned with how many there are."""
     from locum.dataset.legibility import REASONS
     from locum.dataset.store import read_drops
 
-    by_reason: dict[str, list[Any]] = {}
+    _known(reason, stats.drops, f"no turn of {folder} was dropped for")
+    by_reason: dict[str, list[Drop]] = {}
     for drop in read_drops(folder):
-        by_reason.setdefault(drop.reason, []).append(drop)
-    shown: list[Any] = []
-    for reason, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        voice.say(f"{reason}: {len(found):,}. {REASONS[reason]}", style="bold")
+        if reason in (None, drop.reason):
+            by_reason.setdefault(drop.reason, []).append(drop)
+    shown: list[Drop] = []
+    for name, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        voice.say(f"{name}: {len(found):,}. {REASONS.get(name, '')}".rstrip(), style="bold")
         for drop in found[:limit]:
             voice.say(f"  {drop.session} turn {drop.turn}: {drop.excerpt}")
         shown += found[:limit]
-    return shown
+    return shown, sum(map(len, by_reason.values()))
 
 
-def _rows(voice: Output, folder: Any, family: str | None, split: Any, limit: int, mask: bool, base: str) -> list[Any]:
+def _found(
+    folder: Path, stats: "Stats", family: str | None, id_: str | None, split: str, limit: int
+) -> tuple[list["Row"], int]:
+    """The first rows that were asked for, and how many there are."""
+    from locum.errors import DatasetError
+
+    _known(family, stats.families, f"no row of {folder} is of family")
+    found: list[Row] = []
+    of = 0
+    for row in _read(folder, "all" if id_ is not None else split):
+        if family in (None, row.family) and row.id.startswith(id_ or ""):
+            of += 1
+            if len(found) < limit:
+                found.append(row)
+    if id_ is not None and not found:
+        raise DatasetError(f"no row of {folder} has an id that begins with {id_!r}; `locum rows {folder}` shows ids")
+    return found, of
+
+
+def _read(folder: Path, split: str) -> Iterator["Row"]:
+    from locum.dataset.split import SPLITS
     from locum.dataset.store import read_rows
 
-    found = [row for row in read_rows(folder, split) if family is None or row.family == family][:limit]
+    for name in SPLITS:
+        if split in (name, "all"):
+            yield from read_rows(folder, name)
+
+
+def _known(name: str | None, counts: Mapping[str, int], otherwise: str) -> None:
+    """Raises:
+    DatasetError: there is none of that name; the message lists what there is.
+    """
+    from locum.errors import DatasetError
+
+    if name is not None and name not in counts:
+        there = ", ".join(f"{known} {count:,}" for known, count in counts.items()) or "none at all"
+        raise DatasetError(f"{otherwise} {name!r}; there are: {there}")
+
+
+def _show(voice: Output, found: list["Row"], mask: bool, base: str) -> None:
     if not mask:
         for row in found:
             _heading(voice, row)
             for message in row.messages:
                 calls = "".join(f"\n    calls {call.name} {call.arguments}" for call in message.tool_calls)
                 voice.say(f"  {message.role}: {message.content}{calls}")
-        return found
+        return
     from locum.training.base import resolve_base
     from locum.training.chat_template import Renderer
 
@@ -73,7 +134,6 @@ def _rows(voice: Output, folder: Any, family: str | None, split: Any, limit: int
         _heading(voice, row)
         voice.say(f"{decode(before)}«{decode(covered)}»")
         voice.say(f"  the loss covers {len(covered)} of {len(encoded.tokens)} tokens")
-    return found
 
 
 def _heading(voice: Output, row: Any) -> None:
