@@ -27,7 +27,8 @@ def stats(**changes: Any) -> Stats:
 def front(text: str) -> dict[str, Any]:
     """The front matter, as the hub's own library reads it."""
     assert text.startswith("---\n")
-    return DatasetCard(text).data.to_dict()
+    data: Any = DatasetCard(text).data
+    return dict(data.to_dict())
 
 
 def test_the_front_matter_names_every_split_and_the_type_of_every_column() -> None:
