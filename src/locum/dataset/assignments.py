@@ -9,7 +9,7 @@ a reference (`$TOKEN`), a type, or a placeholder that somebody is meant to fill 
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 _PLACEHOLDER = re.compile(
@@ -25,69 +25,126 @@ def stands_in(value: str) -> bool:
     return value[:1] in "$%{<@*&[(" or len(set(value)) <= 4 or _PLACEHOLDER.search(value) is not None
 
 
-_KEYWORDS = (b"pass", b"pwd", b"secret", b"token", b"key", b"credential")
+_KEYWORDS = (b"pass", b"pwd", b"secret", b"token", b"key", b"credential", b"contrase", b"senha")
+# Between a name and its value: an operator, words, a blank, or the other half of `name: X`, `value: ...` pairs.
 _ASSIGNED = re.compile(
-    r"[A-Za-z0-9_-]{0,32}+(?P<op>\\*[\"']?\]?[ \t]{0,2}(?:=>|:=|[:=])[ \t]{0,2}| (?:is|was) |[ >])"
+    r"[A-Za-z0-9_ñ-]{0,32}+(?:\\+u00f1a)?(?P<op>\\*[\"']?\]?[ \t]{0,2}(?:=>|:=|[:=])[ \t]{0,2}| (?:is|was) |[ >]"
+    r"|\\*[\"']?,?\s{1,40}\\*[\"']?value\\*[\"']?:\s?)"
     r"(?:\\*[\"'`](?P<quoted>[^\s\"'`\\]{4,256})(?=\\*[\"'`])"
     r"|(?P<bare>[^\s\"'`\\,;&|<>(){}\[\]]{4,256})(?P<after>[(\[{]?))"
 )
 _NAME_START = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_BEARER = re.compile(r"(?:[Bb]earer|BEARER) +([A-Za-z0-9_\-.=+/~]{12,2048})")
-_BASIC = re.compile(r"[Bb]asic +([A-Za-z0-9+/]{8,512}={0,2})")
-_CURL_USER = re.compile(r"(?:\s-u|\s--user)[ =]?[\"']?([^\s:\"'$]{1,64}:[^\s\"'$]{3,128})")
+_REST_OF_WORD = re.compile(r"[^\s\"'`\\<>(){}\[\]]{1,256}")
+_STRONG = re.compile(
+    r"(?=(?:[^0-9]*[0-9]){3})(?:[0-9a-f]{32,128}|(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[A-Za-z0-9+/=_]{24,256})"
+)
+"""Values that look like a secret even where a blank alone is between them and their name."""
 
 
-def find_assigned(text: str, low: bytes) -> Iterator[tuple[int, int, str]]:
+def find_assigned(text: str, literals: list[tuple[int, int, int]]) -> list[tuple[int, int, str]]:
     """(start, end, kind) of every value whose context names it a secret; the same one may come twice.
 
-    `low` is the text in lower case, one byte a character.
+    Args:
+        text: where to look.
+        literals: (index in `LITERALS`, start, end) of each that stands in the text, whatever its case.
     """
-    for keyword in _KEYWORDS:
-        at = low.find(keyword)
-        while at >= 0:
+    found: list[tuple[int, int, str]] = []
+    past: dict[_Situation, int] = {}
+    for number, at, _ in literals:
+        if number < len(_KEYWORDS):
             match = _ASSIGNED.match(text, at)
             if match:
-                yield from _judged(text, match)
-            at = low.find(keyword, at + len(keyword))
-    if b"bearer " in low:
-        for match in _BEARER.finditer(text):
-            if any(c.isdigit() for c in match[1]) and not stands_in(match[1]):
-                yield match.start(1), match.end(1), "TOKEN"
-    if b"basic " in low:
-        for match in _BASIC.finditer(text):
-            if _is_basic(match[1]):
-                yield match.start(1), match.end(1), "URL_CREDENTIALS"
-    if b"curl" in low:
-        for match in _CURL_USER.finditer(text):
-            user, _, password = match[1].partition(":")
-            if not (user.isdigit() or stands_in(password)):
-                yield match.start(1), match.end(1), "URL_CREDENTIALS"
+                found += _judged(text, match)
+        elif number < len(LITERALS):
+            situation = _SITUATION_OF[number - len(_KEYWORDS)]
+            if at >= past.get(situation, 0):
+                spans = situation(text, at)
+                if spans:
+                    found += spans
+                    past[situation] = spans[-1][1]
+    return found
 
 
-def _judged(text: str, match: re.Match[str]) -> Iterator[tuple[int, int, str]]:
+def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
     start = match.start()
     before = _NAME_START.search(text, max(0, start - 32), start)
-    written = _NAME.match(text, before.start() if before else start)
+    name_start = before.start() if before else start
+    written = _NAME.match(text, name_start)
     name = written[0] if written else ""
     kind = secret_kind(name.strip("-_"))
     op, quoted = match["op"], match["quoted"] is not None
-    if kind is None or match["after"] or not _operator_fits(op, name, kind):
-        return
+    if kind is None or match["after"]:
+        return ()
     value = match["quoted"] if quoted else match["bare"]
+    environment = name.isupper() and ("=" in op or "value" in op or text.endswith("ENV ", 0, name_start))
+    if not (_operator_fits(op, name, quoted) or (op == " " and (environment or _STRONG.fullmatch(value)))):
+        return ()
     if op in (" is ", " was "):
         value = value.rstrip(".:!?")
-    if is_secret(value, kind, quoted=quoted, environment=name.isupper() and "=" in op):
-        start = match.start("quoted" if quoted else "bare")
-        yield start, start + len(value), kind
+    start = match.start("quoted" if quoted else "bare")
+    if op == "=" and name.isupper() and not quoted:
+        # A line of an environment file or a shell: the value goes on to the next blank.
+        rest = _REST_OF_WORD.match(text, start + len(value))
+        value += rest[0] if rest and "=" not in rest[0] else ""
+    if is_secret(value, kind, quoted=quoted, environment=environment):
+        return ((start, start + len(value), kind),)
+    return ()
 
 
-def _operator_fits(op: str, name: str, kind: str) -> bool:
+def _operator_fits(op: str, name: str, quoted: bool) -> bool:
+    low = name.lower()
     if op == " ":
-        return name.startswith("--")
-    if name.lower() == "pass":
+        return (
+            name.startswith("--")
+            or low in {"requirepass", "masterauth"}
+            or (quoted and low in _PASSWORD_WORDS - {"pass"})
+        )
+    if low == "pass":
         return "=" in op  # tests pass too: `PASS: TestLogin2`
-    return kind == "PASSWORD" or op not in (" is ", " was ")
+    return True
+
+
+# --- situations: what stands around a value that no name announces --------------------------------
+
+_Spans = list[tuple[int, int, str]]
+_Situation = Callable[[str, int], _Spans]
+"""Takes the text and where one of the situation's literals stands in it."""
+
+_BEARER = re.compile(r"bearer +([\w\-.=+/~]{12,2048})", re.I | re.ASCII)
+_AUTHORIZATION = re.compile(
+    r"authorization\\*[\"']?\s?[:=]\s?\\*[\"']?(?:token|api-?key|key) ([\w\-.=+/~]{16,2048})", re.I | re.ASCII
+)
+_BASIC = re.compile(r"(?:basic +|auth\\*[\"']\s?:\s?\\*[\"'])([A-Za-z0-9+/]{8,512}={0,2})", re.I)
+_CURL_USER = re.compile(r"\s(?:-u|--user)[ =]?\\*[\"']?([^\s:\"'$\\]{1,64}:[^\s\"'$\\]{3,128})")
+_CURL_REACH = 500
+_COOKIES = re.compile(r"cookie\\*[\"']?\s?:\s?\\*[\"']?([^\n\"'\\]{8,4096})", re.I)
+_COOKIE = re.compile(r"[\w.-]{1,64}=([A-Za-z0-9%._~+/-]{16,2048}=*)")
+_PARAMETER = re.compile(r"[?&\w-]{0,17}=([A-Za-z0-9%_\-+/]{24,256}=*)")
+_TYPED = re.compile(
+    r"(?:identified by {1,2}|login\s{1,9}\S{1,64}\s{1,9}password\s{1,9}"
+    r"|(?:mysql(?:dump|admin)?|mariadb)\b[^\n|;]{0,200}? -p|sshpass -p ?"
+    r"|redis-cli\b[^\n|;]{0,200}? -a |login\b[^\n|;]{0,200}? -p )\\*[\"']?([^\s\"'`\\]{4,128})",
+    re.I,
+)
+_SEED = re.compile(
+    r"(?:phrase|mnemonic)\\*[\"']?\s{0,2}(?:[:=]|is)\s{0,2}\\*[\"']?"
+    r"((?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})(?![a-z])",
+    re.I,
+)
+_PROSE = re.compile(r"\b(?:the|and|for|are|was|your|not|from)\b")  # none of them is a word of BIP-39's list
+
+
+def _bearer(text: str, at: int) -> _Spans:
+    match = _BEARER.match(text, at) or _AUTHORIZATION.match(text, at)
+    if match and any(map(str.isdigit, match[1])) and not stands_in(match[1]):
+        return [(*match.span(1), "TOKEN")]
+    return []
+
+
+def _basic(text: str, at: int) -> _Spans:
+    match = _BASIC.match(text, at)
+    return [(*match.span(1), "URL_CREDENTIALS")] if match and _is_basic(match[1]) else []
 
 
 def _is_basic(encoded: str) -> bool:
@@ -98,8 +155,76 @@ def _is_basic(encoded: str) -> bool:
     return bool(user and colon and password) and (user + password).isprintable()
 
 
+def _curl_user(text: str, at: int) -> _Spans:
+    match = _CURL_USER.search(text, at, at + _CURL_REACH)
+    if match:
+        user, _, password = match[1].partition(":")
+        if not (user.isdigit() or stands_in(password)):
+            return [(*match.span(1), "URL_CREDENTIALS")]
+    return []
+
+
+def _cookies(text: str, at: int) -> _Spans:
+    """Every opaque value of a `Cookie` or `Set-Cookie` header: which is the session's, only its server knows."""
+    header = _COOKIES.match(text, at)
+    return [
+        (*match.span(1), "TOKEN")
+        for match in (_COOKIE.finditer(text, *header.span(1)) if header else ())
+        if sum(map(str.isdigit, match[1])) >= 2 and not stands_in(match[1])
+    ]
+
+
+def _parameter(text: str, at: int) -> _Spans:
+    """Signatures and keys in the query of a URL."""
+    match = _PARAMETER.match(text, at)
+    return [(*match.span(1), "TOKEN")] if match and _STRONG.match(match[1]) and not stands_in(match[1]) else []
+
+
+def _typed(text: str, at: int) -> _Spans:
+    """Passwords on the command line of programs that take them there, and in SQL and netrc lines."""
+    match = _TYPED.match(text, at)
+    return [(*match.span(1), "PASSWORD")] if match and is_secret(match[1], "PASSWORD", environment=True) else []
+
+
+def _seed(text: str, at: int) -> _Spans:
+    """Seed phrases of wallets (BIP-39: 12 to 24 words of three to eight letters) after their label."""
+    match = _SEED.match(text, at)
+    return [(*match.span(1), "SECRET")] if match and not _PROSE.search(match[1]) else []
+
+
+_SITUATIONS: tuple[tuple[str, _Situation], ...] = (
+    ("bearer |authorization", _bearer),
+    ('basic |auth"|auth\\', _basic),
+    ("curl ", _curl_user),
+    ("cookie", _cookies),
+    ("?sig=|&sig=|?key=|&key=|-signature=", _parameter),
+    ("mysql|mariadb|sshpass|redis-cli|identified by|login ", _typed),
+    ("phrase|mnemonic", _seed),
+)
+_SITUATION_OF = [situation for written, situation in _SITUATIONS for _ in written.split("|")]
+LITERALS: tuple[bytes, ...] = (
+    *_KEYWORDS,
+    *(literal.encode() for written, _ in _SITUATIONS for literal in written.split("|")),
+)
+"""What must stand in a text, in lower case, for `find_assigned` to find something there."""
+
+# --- names and values -----------------------------------------------------------------------------
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_PASSWORD_WORDS = frozenset({"password", "passwd", "pwd", "passphrase", "pass", "passcode"})
+_PASSWORD_WORDS = frozenset(
+    {"password", "passwd", "pwd", "passphrase", "pass", "passcode", "passwort", "contrase", "senha", "passe"}
+    | {
+        "pgpassword",
+        "pgpass",
+        "mysqlpassword",
+        "dbpassword",
+        "dbpass",
+        "userpass",
+        "requirepass",
+        "masterauth",
+        "kennwort",
+    }
+)
 _KEY_OWNER = re.compile(
     r"api|access|auth|private|client|service|account|encryption|signing|master|admin|license|deploy|subscription"
     r"|webhook|storage|db|database|secret"
