@@ -1,13 +1,15 @@
 """Claude Code's session logs: `~/.claude/projects/<folder>/<session>.jsonl`, sub-agents' files beside them,
 copies of them elsewhere, and what `claude -p --output-format stream-json` prints.
 
-`lines` says what each line holds, `texts` who wrote it, `tree` which lines make a conversation, `messages`
-builds the sessions.
+`lines` says what each line holds, `texts` who wrote it, `tree` which lines make a conversation, `checkpoints` what
+became of its edits, `messages` builds the sessions. A pull request that a session led to (`pr-link`) is noise: that it
+was opened says nothing of its fate.
 """
 
 from pathlib import Path
 from typing import Any
 
+from locum.sessions.claude_code.checkpoints import kept_calls, read_checkpoint, record_beside
 from locum.sessions.claude_code.lines import NOISE_TYPES, read_entries
 from locum.sessions.claude_code.messages import sessions_of
 from locum.sessions.claude_code.tree import branches
@@ -36,12 +38,13 @@ class ClaudeCode:
         ledger = Ledger(path)
         entries = read_entries(path, ledger)
         found = branches(entries, fallback=str(path))
-        sessions = [session for branch in found for session in sessions_of(branch, str(path), ledger)]
+        kept = kept_calls(read_checkpoint(path), entries)
+        sessions = [session for branch in found for session in sessions_of(branch, str(path), ledger, kept)]
         for entry in entries:
             # What has no fate yet was said where the agent did not answer; used lines keep theirs.
             if entry.said is not None or entry.heard is not None:
                 ledger.noise(entry.line, "unanswered")
-        return FileReading(str(path), self.name, tuple(sessions), ledger.lines())
+        return FileReading(str(path), self.name, tuple(sessions), ledger.lines(), (str(record_beside(path)),))
 
 
 def _is_line(record: Any) -> bool:

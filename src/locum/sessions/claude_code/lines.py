@@ -137,6 +137,8 @@ class Entry(msgspec.Struct):
     """A new context window begins here: what came before was compacted."""
     unreadable: bool = False
     """A file was attached here that the log does not hold as text."""
+    begins: bool = False
+    """A stream begins here, which need not hold the prompt."""
 
 
 _DECODER = msgspec.json.Decoder(Wire)
@@ -180,6 +182,7 @@ def _entry(number: int, wire: Wire, ledger: Ledger) -> Entry:
         sidechain=bool(wire.is_sidechain) or wire.stream_parent is not None,
         time=utc(wire.timestamp),
         window=wire.subtype == "compact_boundary" or bool(wire.is_compact_summary),
+        begins=wire.type == "system" and wire.subtype == "init" and wire.stream_session is not None,
     )
     if wire.type == "assistant":
         entry.said = _said(wire, ledger, number)

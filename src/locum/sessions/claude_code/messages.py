@@ -53,15 +53,16 @@ class _Window(msgspec.Struct):
     turns: int = 0
 
 
-def sessions_of(branch: Branch, source: str, ledger: Ledger) -> list[Session]:
+def sessions_of(branch: Branch, source: str, ledger: Ledger, kept: frozenset[str] = frozenset()) -> list[Session]:
     """The sessions of a branch, one for each context window in which the agent says something.
 
     Args:
         branch: the lines, in file order.
         source: the log's path, for `Session.source`.
         ledger: takes down which lines were used; the others get the reason why not.
+        kept: the calls whose edits were committed as they were.
     """
-    gathered = _Gathering(branch, ledger)
+    gathered = _Gathering(branch, ledger, kept)
     if branch.entries[0].sidechain and gathered.first_note() == _WARM_UP:
         for entry in branch.entries:
             ledger.noise(entry.line, "warm-up")
@@ -90,14 +91,18 @@ def sessions_of(branch: Branch, source: str, ledger: Ledger) -> list[Session]:
 class _Gathering:
     """Collects the messages of a branch, then writes them out window by window."""
 
-    def __init__(self, branch: Branch, ledger: Ledger) -> None:
+    def __init__(self, branch: Branch, ledger: Ledger, kept: frozenset[str]) -> None:
         self._rewound = branch.rewound
+        self._kept = kept
+        self._asked = False  # a human has spoken, and the agent has not yet
+        self._unasked = False  # a stream has begun, and nobody has
         self._items: list[_Turn | _Note | _Gap] = []
         self._turns: dict[str, _Turn] = {}
         self._results: dict[str, tuple[Result, Entry]] = {}
         self._spoken = {entry.heard.human for entry in branch.entries if entry.heard is not None and not entry.queued}
         self._last_turn: _Turn | None = None
         for number, entry in enumerate(branch.entries):
+            self._unasked = self._unasked or (entry.begins and not self._asked)
             if entry.window or entry.unreadable:
                 self._items.append(_Gap(entry.window))
             if entry.said is not None:
@@ -112,7 +117,11 @@ class _Gathering:
     def _say(self, entry: Entry, said: Said, *, own: bool) -> None:
         turn = self._turns.get(said.id or "")
         if turn is None:
+            if self._unasked:
+                self._items.append(_Gap(window=False))
+                self._unasked = False
             turn = _Turn(said.id, entry.time, own, said.model)
+            self._asked = False
             self._turns[said.id or f"line {entry.line}"] = turn
             self._items.append(turn)
         if said.text.strip():
@@ -140,6 +149,7 @@ class _Gathering:
             ledger.noise(entry.line, "queue-operation")
         elif heard.human:
             self._items.append(_Note(entry.uuid, entry.time, heard.human, "human", entry.line))
+            self._asked, self._unasked = True, False
         if heard.unreadable:
             self._items.append(_Gap(window=False))
 
@@ -181,6 +191,8 @@ class _Gathering:
             signals.append("unreadable")
         if self._rewound and turn.own:
             signals.append("rewound")
+        elif "tool_error" not in signals and any(call.id in self._kept for call, _, _ in paired):
+            signals.append("kept")
         window.messages.append(
             Message(
                 "assistant",

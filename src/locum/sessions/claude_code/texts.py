@@ -6,6 +6,7 @@ compaction summaries, prompts for sub-agents, notices of background tasks. They 
 begin.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -55,6 +56,8 @@ _REFUSALS = (
     "The user doesn't want to take this action right now",
     "User rejected tool use",
 )
+_FAILURE = re.compile(r"<tool_use_error>|Exit code -?0*[1-9]")
+"""How a result begins that older clients did not flag as an error."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -144,7 +147,7 @@ def _result_signals(text: str, error: bool, stopped: bool) -> tuple[Signal, ...]
         return ("rejected",)
     if stopped or text.startswith(_INTERRUPT):
         return ("interrupted",)
-    return ("tool_error",) if error else ()
+    return ("tool_error",) if error or _FAILURE.match(text) else ()
 
 
 def without_reminders(text: str, *, results: bool = False) -> str:
