@@ -126,6 +126,8 @@ class Drop(msgspec.Struct, frozen=True, omit_defaults=True):
     excerpt: str = ""
     """The beginning of the turn, redacted, for a person to look at."""
     source: str = ""
+    lineage: str = ""
+    """The session's; by it a whole conversation can be forgotten, copies that left no row included."""
 
 
 class BadLine(msgspec.Struct, frozen=True):

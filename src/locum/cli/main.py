@@ -10,7 +10,7 @@ import warnings
 
 import typer
 
-from locum.cli import chat, demo, deploy, evaluate, export, extract, gate, rows, run, train
+from locum.cli import chat, demo, deploy, evaluate, export, extract, forget, gate, rows, run, train
 
 app = typer.Typer(
     name="locum",
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (demo, run, extract, rows, train, export, deploy, evaluate, gate, chat):
+for verb in (demo, run, extract, rows, forget, train, export, deploy, evaluate, gate, chat):
     app.command()(getattr(verb, verb.__name__.rpartition(".")[2]))
 
 

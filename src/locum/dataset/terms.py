@@ -270,6 +270,9 @@ TABLE = (
 )
 """All lines, in the order in which docs/terms.md shows them."""
 
+RESTRICTED = tuple(sorted({terms.provider for terms in TABLE if terms.standing == "restricted"}))
+"""The words that `--allow-terms` takes."""
+
 _BY_MODEL = (
     (re.compile(re.escape(SCRIPTED)), _DEMO),
     (re.compile(r"gpt-?oss"), _LOCAL),
@@ -342,10 +345,9 @@ def check(models: Mapping[str, int], allowed: Sequence[str]) -> tuple[str, ...]:
         DatasetError: a word in `allowed` is no provider of the table, or rows fall under restricted terms that are
             not allowed.
     """
-    words = sorted({terms.provider for terms in TABLE if terms.standing == "restricted"})
     for word in allowed:
-        if word not in words:
-            raise DatasetError(f"no restricted provider {word!r}: --allow-terms takes one of {', '.join(words)}")
+        if word not in RESTRICTED:
+            raise DatasetError(f"no restricted provider {word!r}: --allow-terms takes one of {', '.join(RESTRICTED)}")
     rows: Counter[Terms] = Counter()
     for name, count in models.items():
         provider, _, model = name.partition("/")
