@@ -1,11 +1,15 @@
 """OpenHands: V0 outputs with and without the model's answers, pairs, rewards; V1 events."""
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from claude_log import adds_up
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from locum.sessions.openhands import OpenHands
 from locum.sessions.reader import FileReading
@@ -273,3 +277,83 @@ def test_events_that_are_unknown_bad_or_answer_nothing(tmp_path: Path) -> None:
     assert reading.lines.unknown == {"event: DanceEvent": 1, "event: (no kind)": 1}
     assert reading.lines.noise["result without its call"] == 1
     assert [b.line for b in reading.lines.bad] == [12, 13, 14]
+
+
+def keep(folder: Path, *events: Any, model: str | None = None) -> Path:
+    """Write a conversation as OpenHands' programs do; returns the folder of its events."""
+    inside = folder / "c1" / "events"
+    inside.mkdir(parents=True)
+    for number, one in enumerate(events):
+        content = one if isinstance(one, bytes) else json.dumps(one).encode()
+        (inside / f"event-{number:05}-0aa{number:05x}.json").write_bytes(content)
+    if model is not None:
+        state = {"id": "c1", "agent": {"llm": {"model": model, "api_key": "***"}}}
+        (folder / "c1" / "base_state.json").write_text(json.dumps(state))
+    return inside
+
+
+def read_all(folder: Path) -> list[FileReading]:
+    readings = []
+    for path in sorted(folder.iterdir()):
+        reader = reader_of(path)
+        if isinstance(reader, OpenHands):
+            readings.append(reader.read(path))
+            adds_up(readings[-1])
+    return readings
+
+
+def test_a_folder_of_events_is_one_session_and_one_account(tmp_path: Path) -> None:
+    inside = keep(tmp_path, *(one for one in EVENTS if one["kind"] != "ConversationStateUpdateEvent"), model="gpt-x")
+    first, *others = read_all(inside)
+    (session,) = first.sessions
+    assert (session.id, session.lineage, session.model, session.provider) == ("c1", "openhands:e0", "gpt-x", "openai")
+    assert [m.content for m in session.messages][-1] == "Done."
+    assert not any("unreadable" in message.signals for message in session.messages)
+    assert (first.lines.total, first.lines.used) == (7, 7)
+    assert len(others) == 6
+    assert all(not one.sessions and one.lines.total == 0 and one.beside == (first.path,) for one in others)
+    assert {str(inside), str(tmp_path / "c1" / "base_state.json")} < set(first.beside)
+
+
+def test_more_events_make_a_new_reading(tmp_path: Path) -> None:
+    inside = keep(tmp_path, *EVENTS[:4])
+    assert len(read_all(inside)[0].sessions[0].messages) == 3
+    later = inside / "event-00004-0aaa00004.json"
+    later.write_text(json.dumps(EVENTS[7]))
+    os.utime(inside, (2_000_000_000, 2_000_000_000))
+    assert len(read_all(inside)[0].sessions[0].messages) == 4
+
+
+def test_events_beyond_five_digits_come_last(tmp_path: Path) -> None:
+    inside = keep(tmp_path, EVENTS[1])
+    for name, one in (("event-99999-0aaa00001", EVENTS[3]), ("event-100000-0aaa00002", EVENTS[7])):
+        (inside / f"{name}.json").write_text(json.dumps(one))
+    (session,) = read_all(inside)[0].sessions
+    assert [m.content for m in session.messages] == ["Fix it.", "I look.", "Done."]
+    assert session.messages[1].signals == ("unreadable",)  # what came between is missing
+
+
+def test_events_that_are_bad_missing_or_links_are_named_or_left_aside(tmp_path: Path) -> None:
+    inside = keep(tmp_path, b"{", EVENTS[1], b'{"id": 1', EVENTS[7])
+    (inside / "event-00009-0aaa00009.json").symlink_to(inside / "event-00003-0aa00003.json")
+    readings = read_all(inside)
+    owner = next(one for one in readings if one.sessions)
+    assert owner.path.endswith("event-00001-0aa00001.json")
+    assert [bad.line for bad in owner.lines.bad] == [1, 3]
+    assert owner.lines.total == 4
+    assert owner.sessions[0].messages[-1].signals == ("unreadable",)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(EVENTS) | st.binary(max_size=20), min_size=1, max_size=6),
+    st.none() | st.binary(max_size=20) | st.just(b'{"agent": {"llm": []}}'),
+)
+def test_whatever_a_folder_holds_every_event_has_one_fate(events: list[Any], state: bytes | None) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        inside = keep(Path(name), *events)
+        if state is not None:
+            (inside.parent / "base_state.json").write_bytes(state)
+        readings = read_all(inside)
+        assert sum(one.lines.total for one in readings) in (0, len(events))
+        assert sum(one.lines.total for one in readings) == len(events) or not readings

@@ -1,4 +1,4 @@
-"""V1: the SDK's events, one a line, each with its `kind`."""
+"""V1: the SDK's events, each with its `kind`, one a line or one a file."""
 
 import re
 from pathlib import Path
@@ -28,6 +28,14 @@ _THINKING = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 """Thinking that a model writes into its text; the event has it apart as well."""
 
 
+def is_event(record: Any) -> bool:
+    """Whether a record is an event of the SDK's."""
+    if not isinstance(record, dict) or not {"id", "source", "kind"} <= record.keys():
+        return False
+    kind = record["kind"]
+    return isinstance(kind, str) and kind.endswith(("Event", "Observation", "Condensation"))
+
+
 def read_events(path: Path) -> tuple[tuple[Session, ...], Lines]:
     """The one session of an event log.
 
@@ -35,18 +43,22 @@ def read_events(path: Path) -> tuple[tuple[Session, ...], Lines]:
         OSError: the file cannot be read.
     """
     ledger = Ledger(path)
-    log = _Log(ledger)
+    log = EventLog(ledger)
     for number, event in read_records(path, ledger):
         try:
             log.add(number, event)
         except BadRecord as reason:
             ledger.bad(number, str(reason))
-    session = log.session(path)
+    session = log.session(path, name=path.stem)
     return () if session is None else (session,), ledger.lines()
 
 
-class _Log:
-    """The events of a file, one after the other."""
+class EventLog:
+    """The events of a conversation, one after the other.
+
+    Args:
+        ledger: takes down which lines were used; the others get the reason why not.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -86,21 +98,32 @@ class _Log:
         else:
             self._ledger.unknown(line, f"event: {kind[:40]}")
 
-    def session(self, path: Path) -> Session | None:
-        """The session, or None where the agent says nothing."""
+    def gap(self) -> None:
+        """Events are missing here: the agent's next message leans on them."""
+        self._transcript.gap()
+
+    def session(self, path: Path, *, name: str, model: str | None = None) -> Session | None:
+        """The session, or None where the agent says nothing.
+
+        Args:
+            path: the log's path, for `Session.source`.
+            name: the session's id.
+            model: the agent's, where the events do not name it.
+        """
         window = self._transcript.write()
         if not window.turns:
             return None
+        model = self._model or model
         return Session(
-            id=path.stem,
+            id=name,
             lineage=f"openhands:{self._first or path}",
             format="openhands",
             source=str(path),
             messages=tuple(window.messages),
             tools=self._tools,
             started=window.started,
-            provider=provider_of(self._model),
-            model=self._model,
+            provider=provider_of(model),
+            model=model,
         )
 
     def _message(self, line: int, event: dict[str, Any], time: str | None) -> None:
