@@ -25,13 +25,14 @@ def stands_in(value: str) -> bool:
     return value[:1] in "$%{<@*&[(" or len(set(value)) <= 4 or _PLACEHOLDER.search(value) is not None
 
 
-_KEYWORDS = (b"pass", b"pwd", b"secret", b"token", b"key", b"credential", b"contrase", b"senha")
-# Between a name and its value: an operator, words, a blank, or the other half of `name: X`, `value: ...` pairs.
+_KEYWORDS = (b"pass", b"pw", b"secret", b"token", b"key", b"credential", b"contrase", b"senha")
+# Between a name and its value: an operator (bold or not), words, a blank, or the rest of `name: X`, `value: ...`.
 _ASSIGNED = re.compile(
-    r"[A-Za-z0-9_ñ-]{0,32}+(?:\\+u00f1a)?(?P<op>\\*[\"']?\]?[ \t]{0,2}(?:=>|:=|[:=])[ \t]{0,2}| (?:is|was) |[ >]"
+    r"[A-Za-z0-9_ñ-]{0,32}+(?:\\+u00f1a)?(?: for [\w.@-]{1,40}(?=:))?"
+    r"(?P<op>\*{0,2}\\*[\"'`]?\]?[ \t]{0,2}(?:=>|:=|[:=])\*{0,2}[ \t]{0,2}\*{0,2}| (?:is|was):? |[ >]\*{0,2}"
     r"|\\*[\"']?,?\s{1,40}\\*[\"']?value\\*[\"']?:\s?)"
     r"(?:\\*[\"'`](?P<quoted>[^\s\"'`\\]{4,256})(?=\\*[\"'`])"
-    r"|(?P<bare>[^\s\"'`\\,;&|<>(){}\[\]]{4,256})(?P<after>[(\[{]?))"
+    r"|(?P<bare>[^\s\"'`\\,;&|<>(){}\[\]*][^\s\"'`\\,;&|<>(){}\[\]]{3,255})(?P<after>[(\[{]?))"
 )
 _NAME_START = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -72,15 +73,17 @@ def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
     name_start = before.start() if before else start
     written = _NAME.match(text, name_start)
     name = written[0] if written else ""
-    kind = secret_kind(name.strip("-_"))
     op, quoted = match["op"], match["quoted"] is not None
+    value = match["quoted"] if quoted else match["bare"]
+    if "*" in op:  # Markdown's bold
+        value = value.rstrip("*")
+    kind = secret_kind(name.strip("-_")) or _kind_of_key(text, name_start, name, value)
     if kind is None or match["after"]:
         return ()
-    value = match["quoted"] if quoted else match["bare"]
     environment = name.isupper() and ("=" in op or "value" in op or text.endswith("ENV ", 0, name_start))
     if not (_operator_fits(op, name, quoted) or (op == " " and (environment or _STRONG.fullmatch(value)))):
         return ()
-    if op in (" is ", " was "):
+    if op.strip(" :") in ("is", "was"):
         value = value.rstrip(".:!?")
     start = match.start("quoted" if quoted else "bare")
     if op == "=" and name.isupper() and not quoted:
@@ -92,8 +95,18 @@ def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
     return ()
 
 
+def _kind_of_key(text: str, start: int, name: str, value: str) -> str | None:
+    """`API_KEY` for keys whose name alone leaves it open: `api key: ...`, `OPENAI_KEY=...`."""
+    if name.lower() == "key" and text[max(0, start - 8) : start].lower().endswith(("api ", "access ", "secret ")):
+        return "API_KEY"
+    is_constant = name.isupper() and name.endswith("KEY")
+    return "API_KEY" if is_constant and _STRONG.fullmatch(value) and value.lower() != value else None
+
+
 def _operator_fits(op: str, name: str, quoted: bool) -> bool:
     low = name.lower()
+    if op == " **":
+        return True
     if op == " ":
         return (
             name.startswith("--")
@@ -117,6 +130,7 @@ _AUTHORIZATION = re.compile(
 )
 _BASIC = re.compile(r"(?:basic +|auth\\*[\"']\s?:\s?\\*[\"'])([A-Za-z0-9+/]{8,512}={0,2})", re.I)
 _CURL_USER = re.compile(r"\s(?:-u|--user)[ =]?\\*[\"']?([^\s:\"'$\\]{1,64}:[^\s\"'$\\]{3,128})")
+_CURL_COOKIE = re.compile(r"\s(?:-b|--cookie)[ =]\\*[\"']?([^\n\"'\\]{8,4096})")
 _CURL_REACH = 500
 _COOKIES = re.compile(r"cookie\\*[\"']?\s?:\s?\\*[\"']?([^\n\"'\\]{8,4096})", re.I)
 _COOKIE = re.compile(r"[\w.-]{1,64}=([A-Za-z0-9%._~+/-]{16,2048}=*)")
@@ -124,7 +138,8 @@ _PARAMETER = re.compile(r"[?&\w-]{0,17}=([A-Za-z0-9%_\-+/]{24,256}=*)")
 _TYPED = re.compile(
     r"(?:identified by {1,2}|login\s{1,9}\S{1,64}\s{1,9}password\s{1,9}"
     r"|(?:mysql(?:dump|admin)?|mariadb)\b[^\n|;]{0,200}? -p|sshpass -p ?"
-    r"|redis-cli\b[^\n|;]{0,200}? -a |login\b[^\n|;]{0,200}? -p )\\*[\"']?([^\s\"'`\\]{4,128})",
+    r"|redis-cli\b[^\n|;]{0,200}? -a "
+    r"|(?:login|unzip)\b[^\n|;]{0,200}? -p |net user \S{1,64} )\\*[\"']?([^\s\"'`\\]{4,128})",
     re.I,
 )
 _SEED = re.compile(
@@ -155,21 +170,27 @@ def _is_basic(encoded: str) -> bool:
     return bool(user and colon and password) and (user + password).isprintable()
 
 
-def _curl_user(text: str, at: int) -> _Spans:
+def _curl(text: str, at: int) -> _Spans:
+    """What is given to curl: `-u name:password`, `-b name=cookie`."""
+    cookies = _CURL_COOKIE.search(text, at, at + _CURL_REACH)
+    found = _opaque_cookies(text, cookies) if cookies else []
     match = _CURL_USER.search(text, at, at + _CURL_REACH)
-    if match:
-        user, _, password = match[1].partition(":")
-        if not (user.isdigit() or stands_in(password)):
-            return [(*match.span(1), "URL_CREDENTIALS")]
-    return []
+    user, _, password = match[1].partition(":") if match else ("", "", "")
+    if match and not (user.isdigit() or stands_in(password)):
+        found.append((*match.span(1), "URL_CREDENTIALS"))
+    return found
 
 
 def _cookies(text: str, at: int) -> _Spans:
-    """Every opaque value of a `Cookie` or `Set-Cookie` header: which is the session's, only its server knows."""
     header = _COOKIES.match(text, at)
+    return _opaque_cookies(text, header) if header else []
+
+
+def _opaque_cookies(text: str, header: re.Match[str]) -> _Spans:
+    """Every opaque value in the cookies: which of them is the session's, only their server knows."""
     return [
         (*match.span(1), "TOKEN")
-        for match in (_COOKIE.finditer(text, *header.span(1)) if header else ())
+        for match in _COOKIE.finditer(text, *header.span(1))
         if sum(map(str.isdigit, match[1])) >= 2 and not stands_in(match[1])
     ]
 
@@ -195,10 +216,10 @@ def _seed(text: str, at: int) -> _Spans:
 _SITUATIONS: tuple[tuple[str, _Situation], ...] = (
     ("bearer |authorization", _bearer),
     ('basic |auth"|auth\\', _basic),
-    ("curl ", _curl_user),
+    ("curl ", _curl),
     ("cookie", _cookies),
     ("?sig=|&sig=|?key=|&key=|-signature=", _parameter),
-    ("mysql|mariadb|sshpass|redis-cli|identified by|login ", _typed),
+    ("mysql|mariadb|sshpass|redis-cli|identified by|login |unzip |net user ", _typed),
     ("phrase|mnemonic", _seed),
 )
 _SITUATION_OF = [situation for written, situation in _SITUATIONS for _ in written.split("|")]
@@ -212,7 +233,7 @@ LITERALS: tuple[bytes, ...] = (
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PASSWORD_WORDS = frozenset(
-    {"password", "passwd", "pwd", "passphrase", "pass", "passcode", "passwort", "contrase", "senha", "passe"}
+    {"password", "passwd", "pwd", "pw", "passphrase", "pass", "passcode", "passwort", "contrase", "senha", "passe"}
     | {
         "pgpassword",
         "pgpass",
@@ -276,6 +297,9 @@ def is_secret(value: str, kind: str, *, quoted: bool = True, environment: bool =
             return len(value) >= 6 and (quoted or environment)
         odd = digits or any(not (c.isalnum() or c in "_-.:") for c in value)
         return (len(value) >= 6 and bool(odd)) or (environment and len(value) >= 6)
+    user, colon, password = value.partition(":")
+    if kind == "SECRET" and colon and user.isalnum():
+        return is_secret(password, "PASSWORD", quoted=quoted)  # `credentials: name:password`
     if not _OPAQUE.fullmatch(value) or not any(c.isalpha() for c in value):
         return False
     return len(value) >= 12 and (digits >= 2 or (digits == 1 and value.lower() != value != value.upper()))

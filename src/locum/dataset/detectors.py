@@ -49,9 +49,11 @@ def find(text: str) -> list[Finding]:
             spans += _private_keys(plain)
         if not seen.isdisjoint(_HOME_LITERALS):
             # Windows paths have backslashes before their names: `C:\Users\nina`.
-            spans += _homes(text)
+            spans += _homes(text, plain)
+        if not seen.isdisjoint(_ACCOUNT_LITERALS):
+            spans += _accounts(plain)
     if "@" in text or b"%40" in seen:
-        spans += _addresses(plain)
+        spans += [*_addresses(plain), *_prompts(plain)]
     found += [Finding(*span) for span in spans]
     if len(found) < 2:
         return found
@@ -63,8 +65,9 @@ def find(text: str) -> list[Finding]:
     return kept
 
 
-_HOME_LITERALS = frozenset({b"/users", b"\\users", b"/home", b"\\home", b"-users-", b"-home-", b"rw-r", b"rwx"})
-_LITERALS = (*LITERALS, b"private key", b"%40", *sorted(_HOME_LITERALS))
+_HOME_LITERALS = frozenset({b"/users", b"\\users", b"/home", b"\\home", b"-users-", b"-home-"})
+_ACCOUNT_LITERALS = frozenset({b"rw-r", b"rwx", b"r-xr", b"user=", b"logname=", b"chown "})
+_LITERALS = (*LITERALS, b"private key", b"%40", *sorted(_HOME_LITERALS), *sorted(_ACCOUNT_LITERALS))
 _SCAN = BytesAhoCorasick(_LITERALS, implementation=Implementation.DFA)
 
 _COLOUR = re.compile(r"(?:\x1b|\\(?:u001b|x1b|033|e))\[[0-9;]{0,16}m")
@@ -133,19 +136,23 @@ _HOME = (
 )
 # Agents name folders after the working directory, with every other character as "-".
 _DASHED_HOME = re.compile(r"(?<![\w.~-])-(?:Users|home)-([A-Za-z0-9]{1,64})((?:-[A-Za-z0-9]{1,64}){0,4})")
-# What `ls -l` prints before a file's owner.
-_OWNED = re.compile(r"[dl-](?:[r-][w-][xsStT-]){3}[@+.]?[ \t]{1,4}[0-9]{1,7}[ \t]{1,4}([A-Za-z][\w.-]{0,63})[ \t]")
+# Where else an account's name stands: in what `ls -l`, `env` and a shell's prompt print, and in `chown`.
+_ACCOUNT = re.compile(
+    r"(?:[dl-](?:[r-][w-][xsStT-]){3}[@+.]?[ \t]{1,4}[0-9]{1,7}[ \t]{1,4}(?=[\w.-]{1,64}[ \t])"
+    r"|(?<![\w$])(?:USER|LOGNAME|SUDO_USER)=|\bchown (?:-\w{1,9} ){0,3}(?=[\w.-]{1,64}:))([A-Za-z][\w.-]{0,63})"
+)
+_PROMPT = re.compile(r"@[\w-]{1,63}[: ](?:~|/)[^\s$#]{0,200}[\])]?[$#](?!\w)")
 # The character before a root: no part of a name, except a drive (`/mnt/c/Users/...`, `C:/Users`).
-_INSIDE_A_PATH = re.compile(r"[^/\\]?[A-Za-z]|\\[^nrt]|.?[0-9_.~-]", re.ASCII | re.DOTALL)
+_INSIDE_A_PATH = re.compile(r"[^/]?[A-Za-z]|.?[0-9_.~-]", re.ASCII | re.DOTALL)
 _ABOVE_HOME = ("/var", "/export", "/usr", "/data")
 _NOBODYS_HOME = re.compile(
     r"users?|username|you|me|name|your-?name|shared|public|default|all|runner|ubuntu|root|node|app|vscode|linuxbrew"
-    r"|dev|work|admin|index|runneradmin|testuser|daemon|www-data|nobody|staff|wheel|postgres|mysql|nginx|bin|sys",
+    r"|dev|work|admin|index|runneradmin|testuser|daemon|www-data|nobody|staff|wheel|git|postgres|mysql|nginx|bin|sys",
     re.IGNORECASE,
 )
 
 
-def _homes(text: str) -> Sequence[Span]:
+def _homes(text: str, plain: str) -> Sequence[Span]:
     found: list[Span] = []
     names = set()
     for literal, pattern in _HOME:
@@ -156,15 +163,26 @@ def _homes(text: str) -> Sequence[Span]:
             at = match.start()
             if not name or _NOBODYS_HOME.fullmatch(name):
                 continue
-            if literal[0] == "/" and at and _is_inside_a_path(text, at):
+            if literal[0] == "/" and at and _is_inside_a_path(plain, at):
                 continue  # a folder or a web route of that name further down
             found.append((match.start(1), match.start(1) + len(name), "USER"))
             names.add(re.sub(r"[^A-Za-z0-9]", "-", name))
     if "-Users-" in text or "-home-" in text:
         found += _dashed_homes(text, names)
-    if "rw" in text:
-        owned = (match for match in _OWNED.finditer(text) if not _NOBODYS_HOME.fullmatch(match[1]))
-        found += [(match.start(1), match.end(1), "USER") for match in owned]
+    return found
+
+
+def _accounts(text: str) -> list[Span]:
+    named = (match for match in _ACCOUNT.finditer(text) if not _NOBODYS_HOME.fullmatch(match[1]))
+    return [(*match.span(1), "USER") for match in named]
+
+
+def _prompts(text: str) -> list[Span]:
+    found: list[Span] = []
+    for match in _PROMPT.finditer(text):
+        name = _EMAIL_LOCAL.search(text, max(0, match.start() - 64), match.start())
+        if name and not _NOBODYS_HOME.fullmatch(name[0]):
+            found.append((*name.span(), "USER"))
     return found
 
 

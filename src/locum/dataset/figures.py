@@ -44,7 +44,7 @@ _IBAN = re.compile(r"(?<!\w)(?<!\w-)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![\w-
 _INTERNATIONAL = re.compile(r"\+\(?[0-9][0-9 ().\-/]{6,22}[0-9](?!\w)", re.ASCII)
 _PHONE_LABEL = re.compile(
     r"(?:(?:(?<![A-Za-z])(?i:(?:tele)?phone|tel[eé]fono|t[eé]l[eé]phone|telefon|mobile?|m[oó]vil|whatsapp|tel|t[eé]l|cell"
-    r"|fax)|Phone|Mobile)(?:[ _-]?(?i:number|no\.?|nr\.?))?\.?\\*[\"']?\s{0,2}(?::|=|is)?"
+    r"|fax)|Phone|Mobile)(?:[ _-]?(?i:number|no\.?|nr\.?))?\.?\\*[\"']?\s{0,2}(?::|=>?|is)?"
     r"|(?i:call|reach|ring|text|phone) (?:me|us|him|her|them)(?: back)?(?: at| on)?)"
     r"\s{0,2}\\*[\"']?[+(]{0,2}\Z",
     re.ASCII,
