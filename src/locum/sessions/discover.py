@@ -62,8 +62,8 @@ def discover(source: Path | str) -> list[Found]:
 
 def _agents_logs() -> Found:
     """What the known agents keep on this machine, as one source: it is enough that one of them was used."""
-    places = _agents_folders()
-    walks = [_walk(place) for place in places if place.is_dir()]
+    places = _agents_places()
+    walks = [_walk(place) if place.is_dir() else _sort([place]) for place in places if place.exists()]
     if not any(files or skipped for files, skipped in walks):
         looked = ", ".join(str(place) for place in places)
         raise SourceError(f"auto: no agent's logs at {looked}; name a session log or a folder of them")
@@ -71,11 +71,12 @@ def _agents_logs() -> Found:
     return Found(AUTO, False, files, tuple(left for _, skipped in walks for left in skipped))
 
 
-def _agents_folders() -> list[Path]:
-    """Where the known agents keep their logs on this machine."""
+def _agents_places() -> list[Path]:
+    """The folders and files in which the known agents keep their logs on this machine."""
     home = Path.home()
     claude = _configured("CLAUDE_CONFIG_DIR", home / ".claude")
     codex = _configured("CODEX_HOME", home / ".codex")
+    opencode = _configured("XDG_DATA_HOME", home / ".local" / "share") / "opencode"
     return [
         claude / "projects",
         codex / "sessions",
@@ -83,6 +84,10 @@ def _agents_folders() -> list[Path]:
         home / ".pi" / "agent" / "sessions",
         *(home / brand / "agents" for brand in (".openclaw", ".clawdbot", ".moltbot")),
         home / ".gemini" / "tmp",
+        # A session's file is read with its messages, which lie in folders beside this one.
+        opencode / "storage" / "session",
+        opencode / "opencode.db",
+        *sorted(opencode.glob("opencode-*.db")),
     ]
 
 
@@ -111,14 +116,17 @@ def _walk(root: Path) -> tuple[list[Path], list[Skipped]]:
         here = Path(folder)
         skipped += [Skipped(_shown(here / name), "a link") for name in sorted(below) if (here / name).is_symlink()]
         below[:] = sorted(name for name in below if name != ".git" and not (here / name).is_symlink())
-        for name in sorted(names):
-            path = here / name
-            reason = _reason_to_skip(path)
-            if reason is None:
-                files.append(path)
-            else:
-                skipped.append(Skipped(_shown(path), reason))
+        fit, unfit = _sort([here / name for name in sorted(names)])
+        files += fit
+        skipped += unfit
     return files, skipped
+
+
+def _sort(paths: Sequence[Path]) -> tuple[list[Path], list[Skipped]]:
+    """The files that can be read, and the others."""
+    reasons = {path: _reason_to_skip(path) for path in paths}
+    fit = [path for path, reason in reasons.items() if reason is None]
+    return fit, [Skipped(_shown(path), reason) for path, reason in reasons.items() if reason is not None]
 
 
 def _reason_to_skip(path: Path) -> str | None:

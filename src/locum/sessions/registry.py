@@ -6,12 +6,14 @@ from locum.sessions.aider import Aider
 from locum.sessions.alpaca import Alpaca
 from locum.sessions.claude_code import ClaudeCode
 from locum.sessions.codex import Codex
+from locum.sessions.essay import Essay
 from locum.sessions.gemini_cli import GeminiCLI
 from locum.sessions.github_reviews import GitHubReviews
 from locum.sessions.jsonl import BOM, HEAD
 from locum.sessions.langfuse import Langfuse
 from locum.sessions.langsmith import LangSmith
 from locum.sessions.openai_chat import OpenAIChat
+from locum.sessions.opencode import OpenCode
 from locum.sessions.openhands import OpenHands
 from locum.sessions.otel import OpenInference, OTelGenAI
 from locum.sessions.pi import Pi
@@ -21,6 +23,7 @@ from locum.sessions.sharegpt import ShareGPT
 from locum.sessions.swe_agent import SweAgent
 from locum.sessions.tau2_bench import Tau2Bench
 from locum.sessions.tau_bench import TauBench
+from locum.sessions.x_archive import XArchive
 
 __all__ = ["READERS", "FileReading", "Reader", "reader_of"]
 
@@ -29,6 +32,8 @@ READERS: tuple[Reader, ...] = (
     Codex(),
     Pi(),
     GeminiCLI(),
+    OpenCode(),
+    XArchive(),
     TauBench(),
     Tau2Bench(),
     SweAgent(),
@@ -43,6 +48,7 @@ READERS: tuple[Reader, ...] = (
     ShareGPT(),
     Alpaca(),
     OpenAIChat(),
+    Essay(),
 )
 """In the order in which they are asked: the more particular format first."""
 
