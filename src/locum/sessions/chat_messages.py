@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from locum.files import digest
+from locum.sessions.exit_codes import says_failure
 from locum.sessions.jsonl import BadRecord, arguments, check_depth
 from locum.types import Message, Origin, Role, Signal, ToolCall
 
@@ -29,7 +30,7 @@ class Conversation:
     order.
 
     Args:
-        failed: whether a tool's result says that the call failed.
+        failed: whether a tool's result says that the call failed, otherwise than by an exit code.
     """
 
     def __init__(self, failed: Callable[[str], bool] | None = None) -> None:
@@ -113,7 +114,7 @@ class Conversation:
         if call not in self._open:
             raise BadRecord("a tool result without its call")
         tool, turn = self._open.pop(call)
-        if self._failed is not None and self._failed(content):
+        if says_failure(content) or (self._failed is not None and self._failed(content)):
             self.messages[turn] = with_signals(self.messages[turn], "tool_error")
         self.messages.append(Message("tool", content, tool_call_id=call, tool_name=tool, origin="tool"))
 

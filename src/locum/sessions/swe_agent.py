@@ -16,6 +16,7 @@ import msgspec
 
 from locum.files import digest
 from locum.sessions.chat_messages import Conversation, with_signals
+from locum.sessions.exit_codes import says_failure
 from locum.sessions.json_records import member
 from locum.sessions.jsonl import BOM, BadRecord, decode
 from locum.sessions.ledger import Ledger
@@ -38,7 +39,7 @@ _FAILURES = (
     "EXECUTION TIMED OUT",
     "No replacement was performed",
 )
-"""How observations say that a command failed, in the harness's own words: they hold no exit codes."""
+"""How observations say that a command failed, in the harness's own words: most hold no exit codes."""
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -139,7 +140,8 @@ def _add(raw: Any, conversation: Conversation) -> None:
         conversation.add({"role": role, "content": content})
         if role == "user" and asked:
             # The first one is the task; what comes under the user role after it is what a command printed.
-            failed = any(failure in conversation.messages[-1].content for failure in _FAILURES)
+            printed = conversation.messages[-1].content
+            failed = says_failure(printed) or any(failure in printed for failure in _FAILURES)
             conversation.amend(origin="tool")
             if failed and conversation.messages[-2].role == "assistant":
                 conversation.messages[-2] = with_signals(conversation.messages[-2], "tool_error")
