@@ -22,7 +22,7 @@ import msgspec
 import zstandard
 from filelock import FileLock, Timeout
 
-from locum import files, types
+from locum import types
 from locum.home import home_folder
 from locum.sessions.lineage import Member
 from locum.types import Lines
@@ -106,8 +106,11 @@ class Readings:
     def keep(self, log: Path, packed: bytes) -> LogNote:
         """Keep what `pack` made of a log."""
         path = self._place(log)
-        with files.atomic_path(path) as partial:
-            partial.write_bytes(packed)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Not `files.atomic_path`, which looks through the folder for leftovers: there is one file here for every log.
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(packed)
+        os.replace(partial, path)
         self._used.add(path)
         head = int.from_bytes(packed[:_LENGTH], "big")
         return msgspec.json.decode(packed[_LENGTH : _LENGTH + head], type=LogNote)
@@ -121,7 +124,7 @@ class Readings:
 
     def prune(self) -> None:
         """Remove what was neither found nor kept: logs that are gone leave nothing here."""
-        for path in self._folder.glob(f"*{_SUFFIX}"):
+        for path in self._folder.iterdir():
             note = None if path in self._used else _note(path)
             if path not in self._used and (note is None or not Path(note.stamps[0].path).exists()):
                 path.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ from locum.types import Message, Row, Split
 THRESHOLD = 0.8
 """Jaccard similarity from which two questions, and two answers, are nearly the same."""
 SHINGLE = 8
-"""Characters in a piece; a power of two."""
+"""Characters in a piece: as many as a number of 64 bits holds of ASCII."""
 SHORT = 80
 """Characters below which one changed character alone brings the similarity under the threshold."""
 QUESTION_CHARS = 200
@@ -183,23 +183,43 @@ def _signature(question: str, answer: str, seed: int) -> Signature:
 
 
 def _hashes(text: str) -> NDArray[np.uint64]:
-    """A 64-bit hash of each piece: a polynomial over its characters, doubled in length until it spans the piece."""
+    """A 64-bit hash of each piece.
+
+    The low bytes of a piece's eight characters are one number of 64 bits, which is read in place: in text of ASCII
+    that is the whole piece. The rest of other characters is added as a polynomial over them, which is 0 where there is
+    none, so that a piece has the same hash in either kind of text.
+    """
     if len(text) < SHORT:
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return np.frombuffer(digest, np.uint64)
-    hashes = _mixed(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64))
+    if text.isascii():
+        return _mixed(_windows(text.encode("ascii")))
+    characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    rest = (characters >> np.uint32(8)).astype(np.uint64)
     width, power = 1, _BASE
     while width < SHINGLE:
-        hashes = hashes[:-width] * np.uint64(power) + hashes[width:]
+        rest = rest[:-width] * np.uint64(power) + rest[width:]
         width, power = 2 * width, power * power % 2**64
-    return _mixed(hashes)
+    return _mixed(_windows(characters.astype(np.uint8).tobytes()) ^ (rest * np.uint64(_BASE)))
+
+
+def _windows(raw: bytes) -> NDArray[np.uint64]:
+    """Every eight bytes in a row, as numbers."""
+    return np.ndarray(len(raw) - SHINGLE + 1, "<u8", raw, strides=(1,)).astype(np.uint64)
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): every bit comes to depend on every other."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): every bit comes to depend on every other.
+
+    The values themselves are overwritten: this is where a signature's time goes.
+    """
+    shifted = np.empty_like(values)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        np.right_shift(values, np.uint64(shift), out=shifted)
+        values ^= shifted
+        if factor != 1:
+            values *= np.uint64(factor)
+    return values
 
 
 def _table(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
