@@ -1,10 +1,12 @@
 """Short ways to write sessions, for the tests of this room."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from locum.types import Message, Session, Signal, ToolCall
+from locum.dataset.build import Options, build_session
+from locum.dataset.store import decode_row
+from locum.types import Drop, Message, Row, Session, Signal, ToolCall
 
 
 def system(text: str) -> Message:
@@ -36,6 +38,21 @@ def result(id: str, text: str = "seen", *signals: Signal) -> Message:
 def session(*messages: Message, id: str = "s", **more: Any) -> Session:
     about: dict[str, Any] = {"lineage": id, "format": "claude_code", "source": f"{id}.jsonl"}
     return Session(id=id, messages=messages, **{**about, **more})
+
+
+class Turns(NamedTuple):
+    """What became of the turns of one session by itself."""
+
+    rows: list[Row]
+    drops: list[Drop]
+    narration: int
+
+
+def built(given_session: Session, options: Options | None = None) -> Turns:
+    """The session's turns as rows and drops, before they are held against those of other sessions."""
+    turns = build_session(given_session, options or Options()).turns
+    rows = [decode_row(turn.row.line) for turn in turns if turn.row is not None]
+    return Turns(rows, [turn.drop for turn in turns if turn.row is None], sum(turn.narrates for turn in turns))
 
 
 _text = st.text("abc \n", max_size=30) | st.integers(0, 3000).map(lambda n: "long " * (n // 5))

@@ -5,20 +5,18 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from dataset_sessions import calls, harness, human, result, says, session, sessions, system
+from dataset_sessions import built, calls, harness, human, result, says, session, sessions, system
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locum.dataset.build import Builder, Options
-from locum.dataset.context import Window, clip, size
+from locum.dataset.build import Options
+from locum.dataset.context import MESSAGE_CHARS, Window, clip, size
 from locum.dataset.turns import Step, Turn, steps
 from locum.types import Message, Row, Session
 
 
 def rows_of(given_session: Session, **options: int) -> list[Row]:
-    builder = Builder(Options(**options, salt="salt"))
-    builder.add(given_session)
-    return builder.rows
+    return built(given_session, options=Options(**options)).rows
 
 
 def assert_well_formed(messages: Sequence[Message]) -> None:
@@ -44,6 +42,50 @@ def test_every_prompt_is_well_formed_and_within_its_budget(given_session: Sessio
     for row in rows_of(given_session, context_chars=budget, response_chars=600):
         assert_well_formed(row.messages)
         assert size(row.prompt) <= budget
+
+
+def what_is_answered(so_far: Sequence[Step], response_chars: int) -> list[Message]:
+    """What the next turn answers: the last step, and the calls that a human spoke after.
+
+    Calls longer than a response are never in a prompt: whoever speaks after them is answered alone.
+    """
+    last = list(so_far[-1:])
+    if len(so_far) > 1 and last[0].first.role == "user" and len(so_far[-2].messages) > 1:
+        call = so_far[-2].first
+        if size((call,)) - MESSAGE_CHARS <= response_chars:
+            last = list(so_far[-2:])
+    return [message for step in last for message in step.messages]
+
+
+@given(sessions(), st.sampled_from([1000, 2000, 6000]))
+@settings(max_examples=200, deadline=None)
+def test_shortening_never_cuts_a_call_or_what_is_answered(given_session: Session, budget: int) -> None:
+    window = Window(budget, 600)
+    so_far: list[Step] = []
+    calls_of = {call.id: call for m in given_session.messages for call in m.tool_calls}
+    for part in steps(given_session):
+        if isinstance(part, Step):
+            so_far.append(part)
+            window.push(part)
+            continue
+        shortened = window.prompt()
+        if shortened is None or not so_far:
+            continue
+        prompt = shortened[0]
+        shown_calls = [call for message in prompt for call in message.tool_calls]
+        assert all(calls_of[call.id] == call for call in shown_calls)
+        results = [message.tool_call_id for message in prompt if message.role == "tool"]
+        assert results == [call.id for call in shown_calls]
+        answered = what_is_answered(so_far, 600)
+        for shown, whole in zip(prompt[-len(answered) :], answered, strict=True):
+            assert (shown.role, shown.tool_calls, shown.tool_call_id) == (
+                whole.role,
+                whole.tool_calls,
+                whole.tool_call_id,
+            )
+            limits = [max(budget // 4 // n, 80) for n in (1, 2, 3)]
+            limits += [] if whole.role == "tool" else [budget // 2, 600]
+            assert any(shown.content.endswith(clip(whole.content, limit)) for limit in limits)
 
 
 def jumps(rows: Sequence[Row]) -> int:
@@ -86,7 +128,7 @@ def test_cost_is_linear_in_length() -> None:
         return time.process_time() - start
 
     seconds(100)
-    short, long = min(seconds(500) for _ in range(3)), min(seconds(4000) for _ in range(3))
+    short, long = min(seconds(250) for _ in range(3)), min(seconds(2000) for _ in range(3))
     assert long < short * 8 * 3  # eight times the length; quadratic cost would be sixty-four times
 
 
@@ -142,10 +184,9 @@ def test_a_call_that_is_too_long_goes_with_its_result_and_the_turn_after_it() ->
         human("Write it."), calls("w", arguments={"text": "y" * 4000}), result("w"), says("Written."),
         human("Thanks."), says("Welcome."),
     )  # fmt: skip
-    builder = Builder(Options(salt="salt"))
-    builder.add(written)
-    assert [drop.reason for drop in builder.drops] == ["too_long", "context_too_long"]
-    [row] = builder.rows
+    made = built(written)
+    assert [drop.reason for drop in made.drops] == ["too_long", "context_too_long"]
+    [row] = made.rows
     assert [message.role for message in row.messages] == ["user", "assistant", "user", "assistant"]
     assert row.shortened == 2
 

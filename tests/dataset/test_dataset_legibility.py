@@ -3,20 +3,13 @@
 from typing import Any
 
 import pytest
-from dataset_sessions import calls, harness, human, result, says, session, sessions, system
+from built_dataset import build
+from dataset_sessions import Turns, built, calls, harness, human, result, says, session, sessions, system
 from hypothesis import given, settings
 
-from locum.dataset.build import Builder, Options
 from locum.dataset.families import FAMILIES, holds_diff
 from locum.dataset.legibility import REASONS
 from locum.types import Message, Row, Session, Signal
-
-
-def built(*given_sessions: Session) -> Builder:
-    builder = Builder(Options(salt="salt"))
-    for one in given_sessions:
-        builder.add(one)
-    return builder
 
 
 def reasons(*messages: Message, **more: Any) -> list[str]:
@@ -26,12 +19,12 @@ def reasons(*messages: Message, **more: Any) -> list[str]:
 @given(sessions())
 @settings(max_examples=150, deadline=None)
 def test_every_turn_is_one_row_or_one_drop(given_session: Session) -> None:
-    builder = built(given_session)
+    made = built(given_session)
     agent = [m for m in given_session.messages if m.role == "assistant" and m.origin == "agent"]
-    assert builder.turns == len(agent) == len(builder.rows) + len(builder.drops)
-    assert sorted([r.turn for r in builder.rows] + [d.turn for d in builder.drops]) == list(range(len(agent)))
-    assert {drop.reason for drop in builder.drops} <= set(REASONS)
-    assert {row.family for row in builder.rows} <= set(FAMILIES)
+    assert len(agent) == len(made.rows) + len(made.drops)
+    assert sorted([r.turn for r in made.rows] + [d.turn for d in made.drops]) == list(range(len(agent)))
+    assert {drop.reason for drop in made.drops} <= set(REASONS)
+    assert {row.family for row in made.rows} <= set(FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -84,17 +77,23 @@ def test_what_was_not_said_is_not_in_later_prompts() -> None:
 
 
 def test_narration_is_left_out_of_target_and_history() -> None:
-    builder = built(session(human("Go."), calls("a", text="I'll look."), result("a"), says("Seen.")))
-    decision, reply = builder.rows
-    assert builder.narration == 1
+    made = built(session(human("Go."), calls("a", text="I'll look."), result("a"), says("Seen.")))
+    decision, reply = made.rows
+    assert made.narration == 1
     assert decision.response.content == ""
     assert reply.messages[: len(decision.messages)] == decision.messages
-    assert not any("I'll look" in m.content for row in builder.rows for m in row.messages)
+    assert not any("I'll look" in m.content for row in made.rows for m in row.messages)
 
 
 def test_messages_between_a_call_and_its_result_come_after_it() -> None:
     [_, row] = built(session(human("Go."), calls("a"), human("Wait!"), result("a"), says("Ok."))).rows
     assert [m.role for m in row.messages] == ["user", "assistant", "tool", "user", "assistant"]
+
+
+def everything(*given_sessions: Session) -> Turns:
+    """What became of them all together."""
+    dataset = build(*given_sessions)
+    return Turns([row for rows in dataset.rows.values() for row in rows], list(dataset.drops), dataset.stats.narration)
 
 
 def test_copies_and_duplicates() -> None:
@@ -104,10 +103,10 @@ def test_copies_and_duplicates() -> None:
         id="s2", lineage="l",
     )  # fmt: skip
     other = session(human(" Hi."), says("Hello. ", id="x1"), id="s3")
-    builder = built(first, longer, other)
-    assert [drop.reason for drop in builder.drops] == ["unanswered_call", "copy", "duplicate"]
-    assert [(row.session, row.turn) for row in builder.rows] == [("s1", 0), ("s2", 1), ("s2", 2)]
-    assert len({row.id for row in builder.rows}) == 3
+    made = everything(first, longer, other)
+    assert [drop.reason for drop in made.drops] == ["unanswered_call", "copy", "duplicate"]
+    assert [(row.session, row.turn) for row in made.rows] == [("s1", 0), ("s2", 1), ("s2", 2)]
+    assert len({row.id for row in made.rows}) == 3
 
 
 def test_the_copy_of_a_cut_call_takes_its_place() -> None:
@@ -115,9 +114,9 @@ def test_the_copy_of_a_cut_call_takes_its_place() -> None:
         call = Message("assistant", "", calls("a").tool_calls, origin="agent", id="m1")
         return session(human("Go."), call, *more, id=f"s{len(more)}", lineage="l")
 
-    builder = built(cut(), cut(result("a")))
-    assert [drop.reason for drop in builder.drops] == ["unanswered_call"]
-    assert [row.session for row in builder.rows] == ["s1"]
+    made = everything(cut(), cut(result("a")))
+    assert [drop.reason for drop in made.drops] == ["unanswered_call"]
+    assert [row.session for row in made.rows] == ["s1"]
 
 
 def families(*messages: Message) -> list[str]:

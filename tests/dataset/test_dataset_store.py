@@ -42,6 +42,7 @@ rows = st.builds(
     tools=st.lists(objects, max_size=2).map(tuple),
     time=optional, format=text, source=text, provider=optional, model=optional,
     tier=st.sampled_from(["verified", "recorded"]), shortened=st.integers(0, 99),
+    refines=optional, documents=st.lists(text, max_size=2).map(tuple),
 )  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def small_sessions() -> list[Session]:
 def test_a_folder_holds_what_it_should_and_the_hashes_stand_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "dataset"
     stats = write(folder, small_sessions())
-    names = ["README.md", "drops.jsonl", "stats.json", "test.jsonl", "train.jsonl", "valid.jsonl"]
+    beside = ["README.md", "contrast.jsonl", "documents.jsonl", "drops.jsonl", "stats.json"]
+    names = [*beside, "test.jsonl", "train.jsonl", "valid.jsonl"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert read_stats(folder) == stats
     hashes = redactions_file(folder)

@@ -97,11 +97,11 @@ def _found(
 
 def _read(folder: Path, split: str) -> Iterator["Row"]:
     from locum.dataset.split import SPLITS
-    from locum.dataset.store import read_rows
+    from locum.dataset.store import iterate_rows
 
     for name in SPLITS:
         if split in (name, "all"):
-            yield from read_rows(folder, name)
+            yield from iterate_rows(folder, name)
 
 
 def _known(name: str | None, counts: Mapping[str, int], otherwise: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -53,12 +53,16 @@ def extract(
     context_chars: int,
     progress: Progress,
     before_writing: Callable[[], None] = lambda: None,
+    *,
+    context: Literal["keep", "absorb"] = "keep",
+    settings: Path | None = None,
 ) -> dict[str, Any]:
     """Sessions to a dataset folder. Returns its statistics and what was read."""
     from locum.dataset import Options
     from locum.dataset.extract import extract as extract_dataset
+    from locum.settings import load_settings
 
-    options = Options(context_chars=context_chars)
+    options = Options(context_chars=context_chars, context=context, families=load_settings(settings).families)
     done = extract_dataset(sources, out, options=options, progress=progress, before_writing=before_writing)
     intake = done.intake
     return {

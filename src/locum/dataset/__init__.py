@@ -4,7 +4,7 @@ from locum.dataset.build import Options
 from locum.dataset.extract import extract
 from locum.dataset.legibility import REASONS
 from locum.dataset.stats import Stats, funnel
-from locum.dataset.store import iterate_rows, read_drops, read_rows, read_stats
+from locum.dataset.store import iterate_rows, read_contrasts, read_documents, read_drops, read_rows, read_stats
 
 __all__ = [
     "REASONS",
@@ -13,6 +13,8 @@ __all__ = [
     "extract",
     "funnel",
     "iterate_rows",
+    "read_contrasts",
+    "read_documents",
     "read_drops",
     "read_rows",
     "read_stats",

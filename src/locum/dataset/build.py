@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import msgspec
 
 from locum.dataset.context import Window
-from locum.dataset.families import family_of
+from locum.dataset.contrast import CONTRASTED, After, Contrast, aftermath, contrast_of
+from locum.dataset.details import Held
+from locum.dataset.documents import Handling, Standing, find_standing, in_force
+from locum.dataset.families import FamilyRules, family_of
 from locum.dataset.legibility import judge
 from locum.dataset.near_duplicates import Signature, signature
 from locum.dataset.store import encode_row
@@ -14,6 +17,7 @@ from locum.dataset.turns import Step, Turn, steps
 from locum.errors import DatasetError
 from locum.files import digest
 from locum.sessions.lineage import message_key
+from locum.settings import FamilyRule
 from locum.types import ENDORSED, Drop, Message, Row, Session, Tier
 
 _EXCERPT = 200
@@ -26,6 +30,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Budget of a prompt, in characters; at least 1000."""
     response_chars: int = 3000
     """Budget of a response, in characters; at least 1."""
+    context: Handling = "keep"
+    """Whether standing documents stay in the prompts."""
+    families: tuple[FamilyRule, ...] = ()
+    """The user's rules; the first that fits a turn names its family."""
 
     def check(self) -> None:
         """Refuse budgets that no prompt can be built in.
@@ -64,18 +72,27 @@ class Built(msgspec.Struct, frozen=True, array_like=True):
     """The same in every copy of the turn's message; empty where the log gives it no id."""
     narrates: bool
     row: Made | None
+    contrast: Contrast | None
+    """What the turn is kept aside as, where it is a drop that something can be learned from."""
 
 
-def build_session(session: Session, options: Options) -> list[Built]:
+class BuiltSession(msgspec.Struct, frozen=True, array_like=True):
+    """All turns of a session, and the documents that stand in it."""
+
+    turns: tuple[Built, ...]
+    standing: tuple[Standing, ...]
+
+
+def build_session(session: Session, options: Options) -> BuiltSession:
     """Every turn of a redacted session, as a row or as a drop, in time linear in the session's length."""
-    tools = digest(session.tools)
-    window = Window(options.context_chars, options.response_chars)
+    session, standing = find_standing(session, options.context)
     built: list[Built] = []
+    walk = _Walk(session, standing, options)
     for part in steps(session):
         if isinstance(part, Step):
-            window.push(part)
+            walk.window.push(part)
             continue
-        made = _row(session, part, window, options, tools)
+        made = walk.row(part)
         reason = made if isinstance(made, str) else ""
         name = part.message.id
         built.append(
@@ -84,48 +101,80 @@ def build_session(session: Session, options: Options) -> list[Built]:
                 key=b"" if name is None else message_key(session.format, name),
                 narrates=part.narrates,
                 row=None if isinstance(made, str) else made,
+                contrast=walk.contrast(part, reason) if reason in CONTRASTED else None,
             )
         )
-    return built
+    return BuiltSession(tuple(built), standing)
 
 
-def _row(session: Session, turn: Turn, window: Window, options: Options, tools: str) -> Made | str:
-    """The turn's row, or the reason why it has none."""
-    reason = judge(session, turn, copied=False, response_chars=options.response_chars)
-    if reason is not None:
-        return reason
-    shortened = window.prompt()
-    if shortened is None:
-        return "context_too_long"
-    prompt, left_out = shortened
-    messages = (*prompt, turn.response)
-    content = digest([_normalised(message) for message in messages])
-    family = family_of(session, prompt, turn)
-    row = Row(
-        id=digest([family, content, tools]),
-        session=session.id,
-        lineage=session.lineage,
-        turn=turn.index,
-        family=family,
-        messages=messages,
-        tools=session.tools,
-        time=turn.message.time,
-        format=session.format,
-        source=session.source,
-        provider=session.provider,
-        model=session.model,
-        tier=_tier(session, turn),
-        shortened=left_out,
-    )
-    return Made(
-        line=encode_row(row),
-        content=bytes.fromhex(content)[:16],
-        signature=signature(row),
-        family=family,
-        tier=row.tier,
-        model=f"{session.provider or 'unknown'}/{session.model or 'unknown'}",
-        shortened=left_out > 0,
-    )
+class _Walk:
+    """What is carried along a session from turn to turn."""
+
+    def __init__(self, session: Session, standing: tuple[Standing, ...], options: Options) -> None:
+        self._session, self._standing, self._options = session, standing, options
+        self._tools = digest(session.tools)
+        self._rules = FamilyRules(options.families)
+        self._held = Held(session)
+        self._after: dict[int, After] | None = None
+        self.window = Window(options.context_chars, options.response_chars)
+
+    def row(self, turn: Turn) -> Made | str:
+        """The turn's row, or the reason why it has none."""
+        session = self._session
+        reason = judge(session, turn, copied=False, response_chars=self._options.response_chars)
+        if reason is not None:
+            return reason
+        shortened = self.window.prompt()
+        if shortened is None:
+            return "context_too_long"
+        prompt, left_out = shortened
+        if self._held.missing(turn, prompt):
+            return "rests_on_missing"
+        messages = (*prompt, turn.response)
+        content = digest([_normalised(message) for message in messages])
+        structure, family = self._families(turn, prompt)
+        row = Row(
+            id=digest([structure, content, self._tools]),
+            session=session.id,
+            lineage=session.lineage,
+            turn=turn.index,
+            family=family,
+            messages=messages,
+            tools=session.tools,
+            time=turn.message.time,
+            format=session.format,
+            source=session.source,
+            provider=session.provider,
+            model=session.model,
+            tier=_tier(session, turn),
+            shortened=left_out,
+            refines=None if family == structure else structure,
+            documents=in_force(self._standing, turn.index),
+        )
+        return Made(
+            line=encode_row(row),
+            content=bytes.fromhex(content)[:16],
+            signature=signature(row),
+            family=family,
+            tier=row.tier,
+            model=f"{session.provider or 'unknown'}/{session.model or 'unknown'}",
+            shortened=left_out > 0,
+        )
+
+    def contrast(self, turn: Turn, reason: str) -> Contrast | None:
+        """What a turn that was taken back is kept aside as; None where its prompt does not carry it."""
+        shortened = self.window.prompt()
+        if shortened is None or self._held.missing(turn, shortened[0]):
+            return None
+        if self._after is None:
+            self._after = aftermath(self._session)
+        _, family = self._families(turn, shortened[0])
+        return contrast_of(self._session, turn, reason, shortened[0], family, self._after)
+
+    def _families(self, turn: Turn, prompt: tuple[Message, ...]) -> tuple[str, str]:
+        """By structure, and by the user's rules."""
+        structure = family_of(self._session, prompt, turn)
+        return structure, self._rules.refine(structure, self._session, turn) or structure
 
 
 def _tier(session: Session, turn: Turn) -> Tier:

@@ -80,6 +80,11 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
             ("split", "rows (sessions)"),
             {split: f"{_count(stats.splits[split])} ({_count(stats.sessions_by_split[split])})" for split in SPLITS},
         ),
+        "## Standing documents\n",
+        f"{_count(stats.documents)} system prompts, policies and instruction files stand in `documents.jsonl`; "
+        + ("the prompts hold them" if stats.context == "keep" else "the prompts leave them out on purpose")
+        + f". {_count(stats.contrasts)} turns that a human corrected, refused or went back from stand in "
+        "`contrast.jsonl`: for evaluation, never for training.\n",
         "## Redactions\n",
         _table(("type", "replaced"), {name: _count(count) for name, count in stats.redactions.items()}),
         "## Where it comes from\n",

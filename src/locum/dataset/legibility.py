@@ -27,6 +27,7 @@ REASONS: dict[str, str] = {
     "context_too_long": "what it answers does not fit into the prompt's budget",
     "rests_on_missing": "it names or quotes what the session held before and the prompt no longer does",
     "duplicate": "an earlier row has the same prompt and the same response",
+    "near_duplicate": "a row of an earlier split asks and answers nearly the same",
 }
 """Every reason for which a turn is dropped, with what it means."""
 

@@ -69,6 +69,12 @@ class Stats(msgspec.Struct, frozen=True):
     """`verified` and `recorded` -> rows."""
     models: dict[str, int]
     """"provider/model", as far as the log says -> rows."""
+    context: Literal["keep", "absorb"] = "keep"
+    """Whether the prompts hold the standing documents, or training is to take them in."""
+    documents: int = 0
+    """Standing documents."""
+    contrasts: int = 0
+    """Turns that were taken back and are kept aside for evaluation."""
     notes: tuple[str, ...] = ()
     """What the user has to know before trusting the rest, one sentence each."""
 

@@ -2,7 +2,8 @@
 
 `train.jsonl valid.jsonl test.jsonl` hold rows in the shape that TRL and mlx-lm read (`messages` in OpenAI's
 roles with arguments as objects, `tools`), with everything else that a row knows under the one key `locum`;
-`drops.jsonl` holds the drops, `stats.json` the numbers, `README.md` the card. Salted hashes of what was replaced
+`drops.jsonl` holds the drops, `contrast.jsonl` what was taken back, `documents.jsonl` the standing documents,
+`stats.json` the numbers, `README.md` the card. Salted hashes of what was replaced
 stand in `DIR.redactions.json` beside the folder: they serve to probe a model trained on the rows, and are not for
 publishing with them.
 """
@@ -15,12 +16,16 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from locum import files
+from locum.dataset.contrast import Contrast
+from locum.dataset.documents import Document
 from locum.dataset.redaction import Redactions
 from locum.dataset.stats import Stats
 from locum.errors import DatasetError
 from locum.types import Drop, Message, Origin, Role, Row, Signal, Split, Tier, ToolCall
 
 T = TypeVar("T")
+CONTRASTS = "contrast.jsonl"
+DOCUMENTS = "documents.jsonl"
 
 
 class _Function(msgspec.Struct, frozen=True):
@@ -64,6 +69,8 @@ class _Locum(msgspec.Struct, frozen=True, omit_defaults=True):
     provider: str | None = None
     model: str | None = None
     shortened: int = 0
+    refines: str | None = None
+    documents: tuple[str, ...] = ()
     notes: tuple[_Note, ...] = ()
 
 
@@ -93,6 +100,8 @@ def encode_row(row: Row) -> bytes:
         provider=row.provider,
         model=row.model,
         shortened=row.shortened,
+        refines=row.refines,
+        documents=row.documents,
         notes=notes,
     )
     return _encode(_Line(tuple(map(_to_wire, row.messages)), row.tools, about))
@@ -123,6 +132,8 @@ def decode_row(line: bytes) -> Row:
         model=about.model,
         tier=about.tier,
         shortened=about.shortened,
+        refines=about.refines,
+        documents=about.documents,
     )
 
 
@@ -149,6 +160,16 @@ def read_rows(folder: Path, split: Split) -> list[Row]:
 def read_drops(folder: Path) -> list[Drop]:
     """The drops of a dataset; raises as `read_rows`."""
     return _read(folder, "drops.jsonl", lambda path: files.read_jsonl(path, Drop), "drops")
+
+
+def read_contrasts(folder: Path) -> list[Contrast]:
+    """The turns of a dataset that were taken back; raises as `read_rows`."""
+    return _read(folder, CONTRASTS, lambda path: files.read_jsonl(path, Contrast), "contrasts")
+
+
+def read_documents(folder: Path) -> list[Document]:
+    """The standing documents of a dataset; raises as `read_rows`."""
+    return _read(folder, DOCUMENTS, lambda path: files.read_jsonl(path, Document), "documents")
 
 
 def read_stats(folder: Path) -> Stats:

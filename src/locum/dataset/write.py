@@ -16,15 +16,17 @@ from typing import IO
 import msgspec
 
 from locum import files
-from locum.dataset.build import Built, Made, Options, build_session, excerpt
+from locum.dataset.build import Built, BuiltSession, Made, Options, build_session, excerpt
 from locum.dataset.cache import Readings
 from locum.dataset.card import card
+from locum.dataset.contrast import Contrast
+from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
 from locum.dataset.near_duplicates import clusters
 from locum.dataset.redaction import Numbering, Redactions
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.stats import LineCounts, Stats
-from locum.dataset.store import decode_row, redactions_file
+from locum.dataset.store import CONTRASTS, DOCUMENTS, decode_row, redactions_file
 from locum.errors import DatasetError
 from locum.parallel import Each, Processes, here
 from locum.progress import Progress, silent
@@ -76,24 +78,29 @@ def write_dataset(
         processes = stack.enter_context(Processes())
         partly.mkdir()
         waiting, drops = partly / "rows.waiting", partly / "drops.jsonl"
+        taken_back = partly / "contrast.waiting"
         if each is None:
             each = processes if intake.bytes >= _WORTH_A_POOL else here
-        with waiting.open("wb") as rows_out, drops.open("wb") as drops_out:
-            ledger = _Ledger(rows_out, drops_out)
+        with waiting.open("wb") as rows_out, drops.open("wb") as drops_out, taken_back.open("wb") as contrasts_out:
+            ledger = _Ledger(rows_out, drops_out, contrasts_out)
             done = 0
             items = _batches(_numbered(intake, readings, numbering))
             for batch in each(partial(_build, options=options), items):
-                for built in msgspec.msgpack.decode(batch, type=list[list[Built]]):
+                for built in msgspec.msgpack.decode(batch, type=list[BuiltSession]):
                     ledger.add(intake.sessions[done].lineage, built)
                     done += 1
                 progress("building rows", done, len(intake.sessions), f"{len(ledger.rows)} rows")
         if not ledger.rows:
             raise DatasetError(_nothing(len(intake.sessions), ledger))
-        split_of = _settle(ledger.rows)
+        of_lineage = assign(Counter(row.lineage for row in ledger.rows))
+        split_of = _settle(ledger.rows, of_lineage)
         with waiting.open("rb") as rows_in, drops.open("ab") as drops_out:
             _divide(partly, rows_in, drops_out, ledger, split_of)
         waiting.unlink()
-        stats = _stats(intake, ledger, split_of, numbering)
+        files.write_jsonl(partly / CONTRASTS, _placed(taken_back, of_lineage))
+        taken_back.unlink()
+        files.write_jsonl(partly / DOCUMENTS, ledger.documents.all())
+        stats = _stats(intake, ledger, split_of, numbering, options)
         files.write_text(partly / "README.md", card(stats))
         files.write_json(partly / "stats.json", stats)
         _write_redactions(folder, Redactions(salt, tuple(numbering.values)))
@@ -117,28 +124,35 @@ class _Waiting(msgspec.Struct, frozen=True):
 class _Ledger:
     """What became of every turn, session after session."""
 
-    def __init__(self, rows_out: IO[bytes], drops_out: IO[bytes]) -> None:
+    def __init__(self, rows_out: IO[bytes], drops_out: IO[bytes], contrasts_out: IO[bytes]) -> None:
         self.rows: list[_Waiting] = []
         self.drops: Counter[str] = Counter()
-        self.turns = self.narration = self.skipped = 0
-        self._rows_out, self._drops_out = rows_out, drops_out
+        self.documents = Documents()
+        self.turns = self.narration = self.skipped = self.contrasts = 0
+        self._rows_out, self._drops_out, self._contrasts_out = rows_out, drops_out, contrasts_out
         self._seen: set[tuple[str, bytes]] = set()
         self._contents: set[bytes] = set()
 
-    def add(self, lineage: str, built: Sequence[Built]) -> None:
+    def add(self, lineage: str, built: BuiltSession) -> None:
         """Add the turns of the next session."""
-        self.turns += len(built)
-        self.skipped += not built
-        for turn in built:
+        self.turns += len(built.turns)
+        self.skipped += not built.turns
+        rows = len(self.rows)
+        for turn in built.turns:
             self.narration += turn.narrates
             row = turn.row
             reason = self._reason(lineage, turn)
             if row is None or reason:
                 self.drop(self._drops_out, msgspec.structs.replace(turn.drop, reason=reason))
+                if turn.contrast is not None and reason == turn.contrast.reason:
+                    self.contrasts += 1
+                    self._contrasts_out.write(msgspec.json.encode(turn.contrast) + b"\n")
                 continue
             self._contents.add(row.content)
             self._rows_out.write(row.line + b"\n")
             self.rows.append(_waiting(lineage, turn.drop.session, row))
+        if len(self.rows) > rows:
+            self.documents.add(built.standing)
 
     def drop(self, out: IO[bytes], drop: Drop) -> None:
         """Take down a turn that becomes no row."""
@@ -189,9 +203,8 @@ def _build(batch: Sequence[_Item], options: Options) -> bytes:
     return msgspec.msgpack.encode(built)
 
 
-def _settle(rows: Sequence[_Waiting]) -> list[Split | None]:
+def _settle(rows: Sequence[_Waiting], of_lineage: Mapping[str, Split]) -> list[Split | None]:
     """The split of every row; None for one that is nearly the same as a row of an earlier split."""
-    of_lineage = assign(Counter(row.lineage for row in rows))
     splits = [of_lineage[row.lineage] for row in rows]
     cluster = clusters([row.signature for row in rows])
     earliest: dict[int, int] = {}
@@ -216,7 +229,18 @@ def _divide(folder: Path, rows: IO[bytes], drops: IO[bytes], ledger: _Ledger, sp
             ledger.drop(drops, Drop(gone.session, gone.turn, "near_duplicate", excerpt(gone.response), gone.source))
 
 
-def _stats(intake: Intake, ledger: _Ledger, split_of: Sequence[Split | None], numbering: Numbering) -> Stats:
+def _placed(taken_back: Path, of_lineage: Mapping[str, Split]) -> Iterator[Contrast]:
+    """What was taken back, with the split of its lineage."""
+    decoder = msgspec.json.Decoder(Contrast)
+    with taken_back.open("rb") as lines:
+        for line in lines:
+            contrast = decoder.decode(line)
+            yield msgspec.structs.replace(contrast, split=of_lineage.get(contrast.lineage))
+
+
+def _stats(
+    intake: Intake, ledger: _Ledger, split_of: Sequence[Split | None], numbering: Numbering, options: Options
+) -> Stats:
     kept = [(row, split) for row, split in zip(ledger.rows, split_of, strict=True) if split is not None]
     rows = [row for row, _ in kept]
     lines = msgspec.json.decode(numbering.replace_marks(msgspec.json.encode(intake.lines)), type=Lines)
@@ -244,7 +268,10 @@ def _stats(intake: Intake, ledger: _Ledger, split_of: Sequence[Split | None], nu
         shortened=sum(row.shortened for row in rows),
         tiers=_ranked(Counter(row.tier for row in rows)),
         models=_ranked(Counter(row.model for row in rows)),
-        notes=_notes(splits, intake),
+        context=options.context,
+        documents=len(ledger.documents.all()),
+        contrasts=ledger.contrasts,
+        notes=_notes(splits, intake, options),
     )
 
 
@@ -253,8 +280,10 @@ def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _notes(splits: Mapping[str, int], intake: Intake) -> tuple[str, ...]:
+def _notes(splits: Mapping[str, int], intake: Intake, options: Options) -> tuple[str, ...]:
     notes = []
+    if options.context == "absorb":
+        notes.append("Standing documents are not in the prompts: what is trained on these rows is served without them.")
     if not splits["test"]:
         notes.append("All rows come from one conversation: there is nothing to test on.")
     elif not splits["valid"]:
