@@ -6,7 +6,7 @@ the same family, under the base (docs/dataset.md). `locum.training.row_scores` c
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
 import numpy as np
@@ -31,8 +31,8 @@ class RowScore(msgspec.Struct, frozen=True, kw_only=True):
     """The same after the partner's prompt."""
     gain: float
     """other - own, in nats: above nought where the prompt helps to see why the response follows."""
-    tokens: int
-    """Tokens of the response, its end of turn included; at least 2."""
+    tokens: Annotated[int, msgspec.Meta(ge=1)]
+    """Tokens of the response, its end of turn included."""
 
     @property
     def gain_per_token(self) -> float:

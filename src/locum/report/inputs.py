@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from locum.dataset.scores import SCORES, RowScore
 from locum.dataset.stats import Stats
 from locum.errors import RunError
 from locum.evaluation.results import Results, Sample
@@ -96,6 +97,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     manifest: dict[str, Any]
     stats: Stats | None
     excerpts: Excerpts
+    scores: tuple[RowScore, ...]
+    """Empty where rows were not scored, which is no gap: it is done on request."""
     curve: tuple[Step, ...]
     parity: Parity | None
     results: Results | None
@@ -119,7 +122,8 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         try:
             return read(run / name)
         except (FileNotFoundError, NotADirectoryError):
-            gaps[name] = _LEFT_BY[name]
+            if name in _LEFT_BY:
+                gaps[name] = _LEFT_BY[name]
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             gaps[name] = f"{name} is there but cannot be read ({error}); what it holds is not shown."
         return None
@@ -138,6 +142,7 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         else part("manifest.json", lambda path: read_json(path, dict[str, Any])) or {},
         stats=part("dataset/stats.json", lambda path: read_json(path, Stats)),
         excerpts=part("dataset/drops.jsonl", _read_excerpts) or Excerpts({}),
+        scores=lines(f"dataset/{SCORES}", RowScore),
         curve=lines("metrics.jsonl", Step),
         parity=part("model/parity.json", lambda path: read_json(path, Parity)),
         results=part("evaluation/results.json", lambda path: read_json(path, Results)),

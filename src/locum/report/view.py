@@ -11,6 +11,7 @@ from locum.report.card import Card, card
 from locum.report.curve import Curve, curve
 from locum.report.evidence import Evidence, evidence
 from locum.report.inputs import Check, Excerpts, Inputs, Verdict
+from locum.report.legible import Legible, legible
 from locum.report.voices import Voices, visible, voices
 
 _MEANING = {
@@ -80,6 +81,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     headline: Headline
     families: tuple[FamilyLine, ...]
     funnel: Funnel | None
+    legible: Legible | None
     curve: Curve | None
     evidence: Evidence | None
     voices: Voices
@@ -104,6 +106,7 @@ def page(inputs: Inputs) -> Page:
         headline=headline(inputs.verdicts),
         families=tuple(map(_family_line, sorted(inputs.verdicts.values(), key=_rank))),
         funnel=funnel(inputs.stats, inputs.excerpts) if inputs.stats else None,
+        legible=legible(inputs.scores),
         curve=curve(inputs.curve),
         evidence=evidence(results) if results else None,
         voices=voices(inputs.samples),
