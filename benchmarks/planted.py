@@ -427,3 +427,17 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "/home/ubuntu/x", "GET /users/{d4}", "/api/Users/{d4}", "pages/home/{name}.vue",
     ),
 }  # fmt: skip
+LEFT = frozenset(
+    {
+        "I log in with «{pw}» there",
+        "login admin / «{pw}»\n",
+        "PASS «{pw}»\n",
+        "my password: «{wordpw}»\n",
+        "openssl enc -k «{pw}»",
+        "::add-mask::«{a40}»",
+        "write to «{name} at {name} dot com»",
+        "it was «{phone_national}» I think",
+        "sshfs /Volumes/home/«{name}»/x",
+    }
+)
+"""Varieties of `SECRETS` that are known to be left where they stand: nothing in or around them tells enough."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from planted import Sample, look_alikes, planted
+from planted import LEFT, Sample, look_alikes, planted
 from scipy.stats import beta
 
 from locum.dataset.detectors import find
@@ -101,10 +101,14 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def measure(rounds: int) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
-    """The table by type, with its total, and what failed: `type place template` -> times."""
+Failed = Counter[tuple[str, str]]
+"""(what happened to which type where, template) -> times."""
+
+
+def measure(rounds: int) -> tuple[dict[str, dict[str, Any]], Failed]:
+    """The table by type, with its total, and what failed."""
     counts: dict[str, Counter[str]] = {}
-    failed: Counter[str] = Counter()
+    failed: Failed = Counter()
     for seed in range(rounds):
         alike = {
             kind: itertools.cycle(list(group))
@@ -120,8 +124,8 @@ def measure(rounds: int) -> tuple[dict[str, dict[str, Any]], Counter[str]]:
                     harmless = next(alike[secret.kind])
                 is_gone, is_kept = gone(secret, place), survived(harmless, place)
                 count.update(planted=1, gone=is_gone, look_alikes=1, survived=is_kept)
-                failed.update(() if is_gone else [f"left {secret.kind} in {name}: {secret.template!r}"])
-                failed.update(() if is_kept else [f"taken {secret.kind} in {name}: {harmless.template!r}"])
+                failed.update(() if is_gone else [(f"left {secret.kind} in {name}", secret.template)])
+                failed.update(() if is_kept else [(f"taken {secret.kind} in {name}", harmless.template)])
     total: Counter[str] = Counter()
     for count in counts.values():
         total.update(count)
@@ -138,7 +142,7 @@ def _rates(count: Counter[str]) -> dict[str, Any]:
 
 def speed(paths: list[str]) -> dict[str, float]:
     """MB of text a second that `find` takes on the texts of these logs, best of five, on one core."""
-    reading = read_sources(paths, silent, workers=1)
+    reading = read_sources(paths, silent)
     texts = [text for session in reading.sessions for text in _plain_texts(session)]
     size = sum(len(text.encode("utf-8", "replace")) for text in texts) / 1e6
     best = float("inf")
@@ -174,7 +178,11 @@ def main() -> None:
     table, failed = measure(options.rounds)
     timing = speed(options.speed) if options.speed else None
     if options.json:
-        print(json.dumps({"types": table, "failed": dict(failed), "speed": timing}))
+        print(
+            json.dumps(
+                {"types": table, "failed": [[*what, times] for what, times in failed.most_common()], "speed": timing}
+            )
+        )
         return
     print("| type | planted | gone | recall | look-alikes | survived | survival |\n|---|---|---|---|---|---|---|")
     for kind, row in table.items():
@@ -189,8 +197,9 @@ def main() -> None:
     for name, value in (timing or {}).items():
         print(f"{name}: {value:.1f}")
     if options.missed:
-        for what, times in failed.most_common():
-            print(f"{times} {what}")
+        for (what, template), times in failed.most_common():
+            known = " (known)" if template in LEFT else ""
+            print(f"{times} {what}: {template!r}{known}")
 
 
 if __name__ == "__main__":

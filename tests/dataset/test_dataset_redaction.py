@@ -50,7 +50,7 @@ SHAPED: dict[str, list[str]] = {
         "h" + "f_" + ALNUM[:34], "pypi-" + "AgEIcHlwaS5vcmc" + ALNUM[:80],
         "123456789" + ":" + "AA" + ALNUM[:33],
         "https://hooks.slack" + ".com/services/T0AB12CD3/B0AB12CD3/" + ALNUM[:24],
-        "M" + ALNUM[:23] + "." + ALNUM[:6] + "." + ALNUM[:27],
+        "MT" + ALNUM[:22] + "." + ALNUM[:6] + "." + ALNUM[:27],
     ],
     "JWT": [_jwt()],
     "PRIVATE_KEY": [_private_key("RSA "), _private_key(""), _private_key("OPENSSH ")],

@@ -133,6 +133,7 @@ _CURL_USER = re.compile(r"\s(?:-u|--user)[ =]?\\*[\"']?([^\s:\"'$\\]{1,64}:[^\s\
 _CURL_COOKIE = re.compile(r"\s(?:-b|--cookie)[ =]\\*[\"']?([^\n\"'\\]{8,4096})")
 _CURL_REACH = 500
 _COOKIES = re.compile(r"cookie\\*[\"']?\s?:\s?\\*[\"']?([^\n\"'\\]{8,4096})", re.I)
+_HEADER_END = re.compile(r"[\n\"'\\]")
 _COOKIE = re.compile(r"[\w.-]{1,64}=([A-Za-z0-9%._~+/-]{16,2048}=*)")
 _PARAMETER = re.compile(r"[?&\w-]{0,17}=([A-Za-z0-9%_\-+/]{24,256}=*)")
 _TYPED = re.compile(
@@ -142,6 +143,7 @@ _TYPED = re.compile(
     r"|(?:login|unzip)\b[^\n|;]{0,200}? -p |net user \S{1,64} )\\*[\"']?([^\s\"'`\\]{4,128})",
     re.I,
 )
+_PIPED = re.compile(r"(?:echo|printf) (?:-\w+ )?\\*[\"']?([^\s\"'`\\|]{4,128})\\*[\"']?\s{0,2}\|\s{0,2}\Z")
 _SEED = re.compile(
     r"(?:phrase|mnemonic)\\*[\"']?\s{0,2}(?:[:=]|is)\s{0,2}\\*[\"']?"
     r"((?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})(?![a-z])",
@@ -182,6 +184,9 @@ def _curl(text: str, at: int) -> _Spans:
 
 
 def _cookies(text: str, at: int) -> _Spans:
+    before = text.rfind("ookie", max(0, at - 4096), at)
+    if before >= 0 and not _HEADER_END.search(text, before, at):
+        return []  # within a header that was looked at
     header = _COOKIES.match(text, at)
     return _opaque_cookies(text, header) if header else []
 
@@ -207,6 +212,12 @@ def _typed(text: str, at: int) -> _Spans:
     return [(*match.span(1), "PASSWORD")] if match and is_secret(match[1], "PASSWORD", environment=True) else []
 
 
+def _piped(text: str, at: int) -> _Spans:
+    """`echo password | sudo -S ...`"""
+    match = _PIPED.search(text, max(0, at - 200), at)
+    return [(*match.span(1), "PASSWORD")] if match and is_secret(match[1], "PASSWORD", environment=True) else []
+
+
 def _seed(text: str, at: int) -> _Spans:
     """Seed phrases of wallets (BIP-39: 12 to 24 words of three to eight letters) after their label."""
     match = _SEED.match(text, at)
@@ -220,6 +231,7 @@ _SITUATIONS: tuple[tuple[str, _Situation], ...] = (
     ("cookie", _cookies),
     ("?sig=|&sig=|?key=|&key=|-signature=", _parameter),
     ("mysql|mariadb|sshpass|redis-cli|identified by|login |unzip |net user ", _typed),
+    ("sudo -s", _piped),
     ("phrase|mnemonic", _seed),
 )
 _SITUATION_OF = [situation for written, situation in _SITUATIONS for _ in written.split("|")]
