@@ -26,8 +26,8 @@ _KINDS: dict[bytes, Kind] = {
     b"noteTweet": "notes",
 }
 _NAMES: dict[Kind, re.Pattern[str]] = {
-    "tweets": re.compile(r"tweets?(-part\d+)?\.js"),
-    "notes": re.compile(r"note-tweets?(-part\d+)?\.js"),
+    "tweets": re.compile(r"tweets?(?:-part(\d{1,6}))?\.js"),
+    "notes": re.compile(r"note-tweets?(?:-part(\d{1,6}))?\.js"),
 }
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY = msgspec.json.Decoder()
@@ -80,7 +80,9 @@ def read_items(path: Path, wrapper: str) -> Iterator[Record]:
 
 def parts_beside(path: Path, kind: Kind) -> list[Path]:
     """The files of a kind in a file's folder, in order, the file itself included where it is one; no links."""
-    return sorted(file for file in path.parent.iterdir() if _NAMES[kind].fullmatch(file.name) and _holds(file, kind))
+    named = ((_NAMES[kind].fullmatch(file.name), file) for file in path.parent.iterdir())
+    parts = [(int(name[1] or 0), file) for name, file in named if name is not None and _holds(file, kind)]
+    return [file for _, file in sorted(parts)]
 
 
 def _holds(path: Path, kind: Kind) -> bool:
