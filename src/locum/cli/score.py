@@ -60,8 +60,6 @@ def show(voice: Output, scored: dict[str, Any]) -> None:
             f"{spread['helped']:,} of {spread['rows']:,} rows above nought  {family}"
         )
     if scored["alone"]:
-        voice.say(
-            f"  not scored: {scored['alone']:,} rows, alone in their family: no other conversation to compare with"
-        )
+        voice.say(f"  not scored: {scored['alone']:,}, alone in its family: no other conversation to compare with")
     if scored["skipped"]:
-        voice.say(f"  not scored: {len(scored['skipped']):,} rows; the first: {scored['skipped'][0]}")
+        voice.say(f"  not scored: {len(scored['skipped']):,}; the first: {scored['skipped'][0]}")
