@@ -292,6 +292,15 @@ def test_an_answer_to_a_comment_that_is_missing_leans_on_it(tmp_path: Path) -> N
     assert turns(only(reading))[0].signals == ("unreadable",)
 
 
+def test_long_chains_and_circles_of_answers_end(tmp_path: Path) -> None:
+    chain = [inline(n, "ana" if n % 2 else "rev", f"Note {n}", 0, in_reply_to_id=n - 1 or None) for n in range(1, 3001)]
+    chain.reverse()
+    session = only(read(tmp_path, chain, frozenset({"rev"})))
+    assert len(session.messages) == 3001
+    circle = [inline(n, "rev", f"Note {n}", n, in_reply_to_id=n % 3 + 1) for n in (1, 2, 3)]
+    assert len(only(read(tmp_path, circle)).messages) == 4
+
+
 def test_where_no_comment_is_named_as_answered_the_place_is_the_thread(tmp_path: Path) -> None:
     """git-appraise's exports: ids are digests, there is no address, and an answer may resolve what it answers."""
 

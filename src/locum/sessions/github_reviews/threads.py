@@ -33,8 +33,9 @@ def sessions_of(records: Records, agents: frozenset[str], source: str, ledger: L
     """
     threads: dict[tuple[str, str], list[Comment]] = {}
     by_key = {key: comment for comment in records.comments for key in comment.keys}
+    known: dict[str, str] = {}
     for comment in sorted(records.comments, key=lambda comment: (comment.time or "", comment.record)):
-        threads.setdefault((comment.pull, _thread(comment, by_key)), []).append(comment)
+        threads.setdefault((comment.pull, _thread(comment, by_key, known)), []).append(comment)
     sessions = []
     for (name, thread), comments in threads.items():
         pull = records.pulls.get(name, Pull())
@@ -57,18 +58,27 @@ _WHOLE = "conversation"
 """The thread of what is about no line of the diff."""
 
 
-def _thread(comment: Comment, by_key: dict[str, Comment]) -> str:
-    """The key of the comment that opened a comment's thread, which may itself be missing."""
-    seen = set()
-    while comment.reply_to is not None and comment.reply_to not in seen:
-        seen.add(comment.reply_to)
-        above = by_key.get(comment.reply_to)
-        if above is None:
-            return comment.reply_to
-        comment = above
-    if comment.reply_to is not None:
-        return min(seen)  # a circle, which nobody wrote, still has one name
-    return (comment.place or comment.keys[0]) if comment.path or comment.hunk else _WHOLE
+def _thread(comment: Comment, by_key: dict[str, Comment], known: dict[str, str]) -> str:
+    """The key of the comment that opened a comment's thread, which may itself be missing.
+
+    Args:
+        comment: the comment.
+        by_key: all comments of the file.
+        known: the threads found so far, by the key of a comment that is answered; kept up to date, so that long chains
+            are not climbed again.
+    """
+    climbed: dict[str, None] = {}
+    while (above := comment.reply_to) is not None and above not in climbed and above not in known and above in by_key:
+        climbed[above] = None
+        comment = by_key[above]
+    if above is None:
+        thread = (comment.place or comment.keys[0]) if comment.path or comment.hunk else _WHOLE
+    elif above in climbed:
+        thread = min(climbed)  # a circle, which nobody wrote, still has one name
+    else:
+        thread = known.get(above, above)
+    known.update(dict.fromkeys(climbed, thread))
+    return thread
 
 
 def _session(
