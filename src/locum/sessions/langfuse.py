@@ -15,6 +15,7 @@ from locum.sessions.jsonl import BadRecord, kind_of
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.sessions.request_log.exchanges import time_of
+from locum.sessions.tracing import parquet
 from locum.sessions.tracing.messages import listed
 from locum.sessions.tracing.payloads import LIMITS, asked_in, said_in
 from locum.sessions.tracing.recorder import Recorder, Traced
@@ -36,10 +37,11 @@ class Langfuse:
 
     def detects(self, head: bytes, path: Path) -> bool:
         """One observation, trace or score is enough."""
-        if not any(mark in head for mark in (b"race_id", b"raceId", b"bservation", b"PAR1", b"sessionId")):
+        if not any(mark in head for mark in (b"race_id", b"raceId", b"bservation", b"PAR1", b"ession")):
             return False
         records = (record for value in samples(head, path) for record in _unpacked(value))
-        return any(_kind(record) in ("observation", "score") or _is_trace(record) for record in records)
+        kinds = ("observation", "score", "new observation" if head.startswith(parquet.MAGIC) else "score")
+        return any(_kind(record) in kinds or _is_trace(record) for record in records)
 
     def read(self, path: Path) -> FileReading:
         """One session for every conversation: its longest generation with the output of it."""

@@ -109,7 +109,8 @@ def is_message(value: Any) -> bool:
         return True
     if isinstance(value.get("role"), str):
         return True
-    return value.get("type") in _ROLES or value.get("type") in _ITEMS or _role_of_class(value) is not None
+    kind = value.get("type")
+    return isinstance(kind, str) and (kind in _ROLES or kind in _ITEMS or _role_of_class(value) is not None)
 
 
 def listed(value: Any) -> list[Any]:
@@ -151,8 +152,9 @@ def _converted(raw: Any, role: str, depth: int) -> Iterator[dict[str, Any]]:
         yield from _converted({"role": role, **tree(inner)}, role, depth + 1)
         return
     raw = _without_wrapping(raw)
-    if raw.get("type") in _ITEMS and "role" not in raw:
-        yield from _assembled(_role_of_item(raw), {"content": [raw]})
+    kind = raw.get("type")
+    if isinstance(kind, str) and kind in _ITEMS and "role" not in raw:
+        yield from _assembled("tool" if kind in _RESULTS else "assistant", {"content": [raw]})
         return
     named = raw.get("role") or raw.get("type") or role
     if not isinstance(named, str):
@@ -178,10 +180,6 @@ def _role_of_class(raw: dict[str, Any]) -> str | None:
     path = raw.get("id") if isinstance(raw.get("kwargs"), dict) else None
     name = path[-1] if isinstance(path, list) and path else raw.get("type")
     return _CLASSES.get(name.removesuffix("Chunk")) if isinstance(name, str) else None
-
-
-def _role_of_item(raw: dict[str, Any]) -> str:
-    return "tool" if raw["type"] in _RESULTS else "assistant"
 
 
 def _assembled(role: str, raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -250,7 +248,9 @@ def _kind(block: dict[str, Any]) -> tuple[str, Any]:
         # Gemini's and Bedrock's parts have no type, but one key that names it.
         key = next((key for key in block if key in _ITEMS | _UNREADABLE or key == "text"), None)
         if key is None:
-            return ("text", _as_text(block)) if kind is None else (str(kind), block)
+            return (
+                ("text", _as_text(block)) if kind is None else (kind if isinstance(kind, str) else "(no type)", block)
+            )
         kind = key
     if kind not in _TEXTS:
         inner = block.get(kind)

@@ -15,10 +15,8 @@ import msgspec
 from locum.sessions.json_records import head_values, read_records
 from locum.sessions.jsonl import BOM, HEAD, BadRecord, decode
 from locum.sessions.ledger import Ledger
+from locum.sessions.tracing import parquet
 
-_PARQUET = b"PAR1"
-_BATCH = 256
-"""Rows of a table that are in memory as objects at a time."""
 _LONGEST_FIELD = 1 << 30
 _ANY = msgspec.json.Decoder()
 
@@ -33,7 +31,7 @@ def numbered_records(path: Path, ledger: Ledger, unpack: Callable[[Any], Iterabl
         OSError: the file cannot be read.
     """
     beginning = _beginning(path)
-    if beginning.startswith(_PARQUET):
+    if beginning.startswith(parquet.MAGIC):
         yield from _parquet_rows(path, ledger)
         return
     if not _is_json(beginning):
@@ -57,9 +55,10 @@ def numbered_records(path: Path, ledger: Ledger, unpack: Callable[[Any], Iterabl
 
 
 def samples(head: bytes, path: Path) -> Iterator[Any]:
-    """Values by which a file's format is recognised; none where it is of no kind that is read here."""
-    if head.startswith(_PARQUET):
-        yield from _first_row(path)
+    """Values by which a file's format is recognised; none where it is of no kind that is read here. Of Parquet only the
+    names of the columns, with empty texts."""
+    if head.startswith(parquet.MAGIC):
+        yield parquet.columns(path)
     elif _is_json(head):
         yield from head_values(head, path)
     else:
@@ -100,6 +99,7 @@ def _csv_rows(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, str]]
         rows = csv.reader(file, strict=True)
         try:
             header = next(rows, [])
+            ledger.noise(max(rows.line_num, 1), "header")
             for row in rows:
                 if not row:
                     ledger.noise(rows.line_num, "blank")
@@ -133,31 +133,9 @@ def _first_csv_row(head: bytes) -> Iterator[dict[str, str]]:
 
 
 def _parquet_rows(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
-    import polars  # heavy, and not needed for any other file
-
     number = 0
     try:
-        while True:
-            table = polars.scan_parquet(path, glob=False).slice(number, _BATCH).collect()
-            for row in table.iter_rows(named=True):
-                number += 1
-                yield number, _plain(row)
-            if table.height < _BATCH:
-                return
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, ValueError) as error:
-        ledger.bad(number + 1, f"not Parquet: {type(error).__name__}")
-
-
-def _first_row(path: Path) -> Iterator[Any]:
-    import polars
-
-    try:
-        for row in polars.scan_parquet(path, glob=False).head(1).collect().iter_rows(named=True):
-            yield _plain(row)
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, ValueError):
-        return
-
-
-def _plain(row: dict[str, Any]) -> Any:
-    """A row in JSON's types: times as ISO 8601."""
-    return msgspec.to_builtins(row)
+        for number, row in enumerate(parquet.rows(path), 1):
+            yield number, row
+    except parquet.NotParquet as reason:
+        ledger.bad(number + 1, str(reason))
