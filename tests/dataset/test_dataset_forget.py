@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +72,7 @@ def write(folder: Path, rows: dict[str, list[Row]], drops: list[Drop] | None = N
         shortened=sum(row.shortened > 0 for row in every),
         tiers=dict(Counter(row.tier for row in every)),
         models={"anthropic/claude-x": len(every)},
+        contrasts=2,
     )
     files.write_json(folder / "stats.json", stats)
     (folder / "README.md").write_text(card(stats, provenance={"logs": "ab" * 32}), "utf-8")
@@ -140,6 +142,7 @@ def test_the_numbers_are_those_of_what_is_left(dataset: Path) -> None:
     assert stats.tiers == {"recorded": 2, "verified": 1}
     assert stats.models == {"anthropic/claude-x": 3}
     assert stats.splits == {split: len(rows[split]) for split in SPLITS}
+    assert stats.contrasts == 1
     assert stats.sessions_by_split == {"train": 1, "valid": 0, "test": 1}
     assert (stats.sessions, stats.shortened) == (3, 0)
     assert (stats.lines.total, stats.narration, stats.redactions) == (100, 1, {"EMAIL": 3})
@@ -203,7 +206,11 @@ def test_a_document_goes_with_the_last_row_that_names_it(tmp_path: Path) -> None
     files.write_jsonl(
         folder / "documents.jsonl", [{"digest": "own", "text": SECRET}, {"digest": "shared", "text": "x"}]
     )
-    assert forget(folder, Kin(frozenset("a")), NOW) is not None
+    files.write_json(folder / "stats.json", msgspec.structs.replace(read_stats(folder), documents=2))
+    done = forget(folder, Kin(frozenset("a")), NOW)
+    assert done is not None
+    assert done.lines == {"train.jsonl": 1, "documents.jsonl": 1}
+    assert read_stats(folder).documents == 1
     assert [json.loads(line)["digest"] for line in (folder / "documents.jsonl").read_bytes().splitlines()] == ["shared"]
 
 

@@ -165,6 +165,8 @@ def forget(dataset: Path, kin: Kin, time: str) -> Forgotten | None:
     if not gone.lines:
         return None
     documents = gone.documents - gone.documents_left
+    if (kept := dataset / _DOCUMENTS).is_file():
+        gone.lines[_DOCUMENTS] += sum(line.digest in documents for _, line in _lines(kept))
     with files.atomic_path(dataset) as partial:
         partial.mkdir()
         for path in sorted(dataset.iterdir()):
@@ -185,7 +187,7 @@ def forget(dataset: Path, kin: Kin, time: str) -> Forgotten | None:
         sessions=len(gone.sessions),
         rows=sum(gone.rows_by_split.values()),
         drops=sum(gone.reasons.values()),
-        lines=dict(gone.lines),
+        lines={name: count for name, count in gone.lines.items() if count},
         sources=tuple(sorted(gone.sources)),
         kin_left=len({about.session for about in _members(dataset) if about.lineage in gone.lineages}),
     )
@@ -271,6 +273,8 @@ class _Gone:
             shortened=max(0, stats.shortened - self._shortened),
             tiers=_less(stats.tiers, self._tiers),
             models=_less(stats.models, self._models),
+            documents=max(0, stats.documents - self.lines[_DOCUMENTS]),
+            contrasts=max(0, stats.contrasts - self.lines["contrast.jsonl"]),
             notes=(*stats.notes, note),
         )
 
