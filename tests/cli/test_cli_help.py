@@ -12,6 +12,7 @@ CONTRACT = {
     "run": "SOURCE --name --base --out --max-steps --quant --deploy --force",
     "extract": "SOURCE --out",
     "rows": "--drops --mask",
+    "forget": "SESSION --in --lineage",
     "train": "DATASET --base --out",
     "export": "RUN --quant",
     "deploy": "RUN --name",
