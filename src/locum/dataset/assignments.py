@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 _PLACEHOLDER = re.compile(
-    r"example|placeholder|change[-_]?me|redacted|\byour|<|\$\{|\{\{|\.\.\.|…|xxxx|\*{3}|insert[-_]|replace[-_]|dummy"
+    r"example|placeholder|^my[-_]?(?:password|secret|token|key)|change[-_]?me|redacted|\byour|<|\$\{|\{\{|\.\.\.|…|xxxx|\*{3}|insert[-_]|replace[-_]|dummy"
     r"|^(?:user(?:name)?|pass(?:word|wd)?|pwd|secret|token|key|string|str|text|none|null|nil|undefined|true|false"
     r"|required|optional|hidden|root|admin|foo|bar|test)$",
     re.IGNORECASE,
@@ -108,11 +108,7 @@ def _operator_fits(op: str, name: str, quoted: bool) -> bool:
     if op == " **":
         return True
     if op == " ":
-        return (
-            name.startswith("--")
-            or low in {"requirepass", "masterauth"}
-            or (quoted and low in _PASSWORD_WORDS - {"pass"})
-        )
+        return name.startswith("--") or low in {"requirepass", "masterauth"} or (quoted and low in _PASSWORD_WORDS)
     if low == "pass":
         return "=" in op  # tests pass too: `PASS: TestLogin2`
     return True
@@ -137,7 +133,7 @@ _HEADER_END = re.compile(r"[\n\"'\\]")
 _COOKIE = re.compile(r"[\w.-]{1,64}=([A-Za-z0-9%._~+/-]{16,2048}=*)")
 _PARAMETER = re.compile(r"[?&\w-]{0,17}=([A-Za-z0-9%_\-+/]{24,256}=*)")
 _TYPED = re.compile(
-    r"(?:identified by {1,2}|login\s{1,9}\S{1,64}\s{1,9}password\s{1,9}"
+    r"(?:identified by {1,2}(?=\\*[\"'])|login\s{1,9}\S{1,64}\s{1,9}password\s{1,9}"
     r"|(?:mysql(?:dump|admin)?|mariadb)\b[^\n|;]{0,200}? -p|sshpass -p ?"
     r"|redis-cli\b[^\n|;]{0,200}? -a "
     r"|(?:login|unzip)\b[^\n|;]{0,200}? -p |net user \S{1,64} )\\*[\"']?([^\s\"'`\\]{4,128})",
@@ -245,7 +241,7 @@ LITERALS: tuple[bytes, ...] = (
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PASSWORD_WORDS = frozenset(
-    {"password", "passwd", "pwd", "pw", "passphrase", "pass", "passcode", "passwort", "contrase", "senha", "passe"}
+    {"password", "passwd", "pwd", "pw", "passphrase", "passcode", "passwort", "contrase", "senha", "passe"}
     | {
         "pgpassword",
         "pgpass",
@@ -264,7 +260,7 @@ _KEY_OWNER = re.compile(
 )
 _ABOUT = re.compile(
     r"name|ids?|file|path|type|url|uri|ttl|expires|expiry|length|count|limit|max|min|env|var|header|prefix|hash|field"
-    r"|label|hint|policy|usage|budget|regex|error|message|placeholder|test"
+    r"|label|hint|policy|usage|budget|regex|error|message|placeholder|test|public|config|class|model"
 )
 
 
@@ -274,10 +270,11 @@ def secret_kind(name: str) -> str | None:
 
     Judged by its words (`DB_PASSWORD`, `apiKey`, `x-api-key`), so `passed` and `max_tokens` are none.
     """
-    words = {word.lower() for word in _WORD.findall(name)}
+    written = [word.lower() for word in _WORD.findall(name)]
+    words = set(written)
     if any(map(_ABOUT.fullmatch, words)):
         return None
-    if words & _PASSWORD_WORDS:
+    if words & _PASSWORD_WORDS or written[-1:] == ["pass"]:
         return "PASSWORD"
     if "apikey" in words or ("key" in words and any(map(_KEY_OWNER.fullmatch, words))):
         return "API_KEY"
@@ -289,6 +286,7 @@ def secret_kind(name: str) -> str | None:
 
 
 _CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+_CONSTANT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _OPAQUE = re.compile(r"[A-Za-z0-9_\-./+=~:]+")
 
 
@@ -301,6 +299,8 @@ def is_secret(value: str, kind: str, *, quoted: bool = True, environment: bool =
         quoted: it was written as a literal, so it is no variable's name.
         environment: its name is in capitals, as in environment files, where bare words are literals too.
     """
+    if not quoted and not environment and _CONSTANT.fullmatch(value):
+        return False
     if stands_in(value) or _CODE.fullmatch(value) or value.startswith(("/", "./", "~/", "http://", "https://")):
         return False
     digits = sum(map(str.isdigit, value))

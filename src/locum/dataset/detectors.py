@@ -108,7 +108,7 @@ _VERSION_OR_FILE = re.compile(
     r"^[0-9]+(?:x\.|\.[0-9])|\.(?:png|jpe?g|gif|svg|webp|ico|[cm]?jsx?|tsx?|s?css|json|html?|ya?ml|toml|lock|log|txt|t?gz|whl)$",
     re.I,
 )
-_NOBODY = frozenset({"git", "noreply", "no-reply"})
+_NOBODY = frozenset({"git", "noreply", "no-reply", "donotreply", "notifications"})
 
 
 def _addresses(text: str) -> Sequence[Span]:
@@ -147,7 +147,7 @@ _INSIDE_A_PATH = re.compile(r"[^/]?[A-Za-z]|.?[0-9_.~-]", re.ASCII | re.DOTALL)
 _ABOVE_HOME = ("/var", "/export", "/usr", "/data")
 _NOBODYS_HOME = re.compile(
     r"users?|username|you|me|name|your-?name|shared|public|default|all|runner|ubuntu|root|node|app|vscode|linuxbrew"
-    r"|dev|work|admin|index|runneradmin|testuser|daemon|www-data|nobody|staff|wheel|git|postgres|mysql|nginx|bin|sys",
+    r"|dev|work|admin|index|foo|bar|test|example|runneradmin|testuser|daemon|www-data|nobody|staff|wheel|git|postgres|mysql|nginx|bin|sys",
     re.IGNORECASE,
 )
 

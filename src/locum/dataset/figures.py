@@ -37,9 +37,13 @@ _ISSUER = re.compile(r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|3(?:0[
 _IDENTIFIER = re.compile(
     r"(?<!card)(?<!card_)(?:[_a-z]ids?|I[Dd]s?|\bids?|seq|nonce|seed|ts|time)\\*[\"']?\s?[:=(\[#]?\s?\\*[\"']?\Z"
 )
+_CARD_LABEL = re.compile(r"card|amex|american express|diners|visa|\bpan\b|\bcc\b", re.I)
 _NANP = re.compile(
-    r"(?<![\w.#/])(?<![^\n][+-])(?:1[ .-])?(?:\([0-9]{3}\) ?|[0-9]{3}[.-])[0-9]{3}[ .-][0-9]{4}(?![\w-])", re.ASCII
+    r"(?<![\w.#/])(?<![^\n][+-])(?:1[ .-])?"
+    r"(?:\([0-9]{3}\) ?[0-9]{3}[ .-][0-9]{4}|[0-9]{3}([.-])[0-9]{3}\1[0-9]{4})(?![\w-])",
+    re.ASCII,
 )
+_ABROAD = re.compile(r"(?<![\w.+-])00[ -]?([0-9]{1,3}(?:[ -][0-9]{2,}){1,6})(?![\w.-])", re.ASCII)
 _IBAN = re.compile(r"(?<!\w)(?<!\w-)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![\w-])", re.ASCII)
 _INTERNATIONAL = re.compile(r"\+\(?[0-9][0-9 ().\-/]{6,22}[0-9](?!\w)", re.ASCII)
 _PHONE_LABEL = re.compile(
@@ -130,6 +134,8 @@ def _ips(text: str, start: int, end: int) -> list[Span]:
         # Four small numbers are a version or a section; so is what follows `v`, `==` or `Name/`.
         if all(int(octet) < 20 for octet in octets) or _VERSION_BEFORE.search(text, max(0, start - 12), start):
             continue
+        if octets[3] == "0" or match[0].startswith("192.0.0."):
+            continue  # a network's, not a machine's (RFC 6890)
         if match[0] not in _RESOLVERS and IPv4Address(match[0]).is_global:
             found.append((match.start(), match.end(), "IP"))
     return found
@@ -143,7 +149,7 @@ def _ipv6(raw: bytes) -> list[Span]:
             address = IPv6Address(raw[start : match.end()].decode())
         except ValueError:
             continue
-        if address.is_global:
+        if address.is_global and int(address) & 0xFFFF:  # else a network's, not a machine's
             found.append((start, match.end(), "IP"))
     return found
 
@@ -152,11 +158,19 @@ def _cards(text: str, start: int, end: int) -> list[Span]:
     found: list[Span] = []
     for match in _CARD.finditer(text, start, end + 1):
         digits = re.sub(r"\D", "", match[0])
-        if not match[1] and _IDENTIFIER.search(text, max(0, match.start() - 16), match.start()):
+        if not match[1] and not _stands_for_a_card(text, match):
             continue
         if _ISSUER.match(digits) and luhn.is_valid(digits) and len(set(digits)) > 1:
             found.append((match.start(), match.end(), "CARD"))
     return found
+
+
+def _stands_for_a_card(text: str, match: re.Match[str]) -> bool:
+    """Whether an unbroken number may be one: it is not called an identifier, or, where short, called a card."""
+    reach = max(0, match.start() - _LABEL_REACH)
+    if len(match[0]) != 16:
+        return _CARD_LABEL.search(text, reach, match.start()) is not None
+    return _IDENTIFIER.search(text, reach, match.start()) is None
 
 
 def _ibans(text: str, start: int) -> list[Span]:
@@ -190,8 +204,9 @@ def _separated(text: str, start: int, end: int) -> list[Span]:
         for match in _NANP.finditer(text, max(0, start - 1), end + 1)
         if _is_phone(match[0], "US")
     ]
-    if text.startswith("00", start) and _is_phone("+" + text[start + 2 : end], None):
-        found.append((start, end, "PHONE"))
+    abroad = _ABROAD.match(text, start)
+    if abroad and _is_phone("+" + abroad[1], None):
+        found.append((*abroad.span(), "PHONE"))
     return found
 
 

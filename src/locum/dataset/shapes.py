@@ -94,7 +94,7 @@ _SHAPES = [
     *_shapes("API_KEY", "re_", r"re_[A-Za-z0-9]{8}_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,}"),
     *_shapes("API_KEY", "key-", r"key-[a-f0-9]{32}"),
     *_shapes("API_KEY", "LTAI", r"LTAI[A-Za-z0-9]{16,}"),
-    *_shapes("API_KEY", "AKC", r"AKC[A-Za-z0-9]{17,}"),
+    *_shapes("API_KEY", "AKCp", r"AKCp[A-Za-z0-9]{60,}"),
     *_shapes("API_KEY", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[A-Z0-9]{58}"),
     *_shapes("API_KEY", "AC SK", *TwilioKeyDetector.denylist),
     # The first part is the account's number in base64.
