@@ -75,8 +75,10 @@ class Notes:
 
     def of(self, text: str, time: str | None) -> Note | None:
         """The note of a post, or None: its text begins with the post's, and it was made within a minute of it."""
+        if not self._notes or time is None:
+            return None
         pieces = [_plain(piece) for piece in _LINK.split(text.removesuffix("…"))]
-        if time is None or not any(pieces):
+        if not any(pieces):
             return None
         seconds = datetime.fromisoformat(time).timestamp()
         low, high = bisect_left(self._times, seconds - _SAME_POST), bisect_right(self._times, seconds + _SAME_POST)
