@@ -29,7 +29,8 @@ _KEYWORDS = (b"pass", b"pw", b"secret", b"token", b"key", b"credential", b"contr
 # Between a name and its value: an operator (bold or not), words, a blank, or the rest of `name: X`, `value: ...`.
 _ASSIGNED = re.compile(
     r"[A-Za-z0-9_ñ-]{0,32}+(?:\\+u00f1a)?(?: for [\w.@-]{1,40}(?=:))?"
-    r"(?P<op>\*{0,2}\\*[\"'`]?\]?[ \t]{0,2}(?:=>|:=|[:=])\*{0,2}[ \t]{0,2}\*{0,2}| (?:is|was):? |[ >]\*{0,2}"
+    r"(?P<op>\*{0,2}\\*[\"'`]?\]?[ \t]{0,2}(?:=>|:=|[:=])\*{0,2}[ \t]{0,2}\*{0,2}"
+    r"| (?:is|was|(?:has been |was |is )?set to):? |[ >]\*{0,2}"
     r"|\\*[\"']?,?\s{1,40}\\*[\"']?value\\*[\"']?:\s?)"
     r"(?:\\*[\"'`](?P<quoted>[^\s\"'`\\]{4,256})(?=\\*[\"'`])"
     r"|(?P<bare>[^\s\"'`\\,;&|<>(){}\[\]*][^\s\"'`\\,;&|<>(){}\[\]]{3,255})(?P<after>[(\[{]?))"
@@ -40,6 +41,7 @@ _REST_OF_WORD = re.compile(r"[^\s\"'`\\<>(){}\[\]]{1,256}")
 _STRONG = re.compile(
     r"(?=(?:[^0-9]*[0-9]){3})(?:[0-9a-f]{32,128}|(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[A-Za-z0-9+/=_]{24,256})"
 )
+_STRONG_PASSWORD = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])(?=.*[!#%^*+?~@$])\S{8,64}")
 """Values that look like a secret even where a blank alone is between them and their name."""
 
 
@@ -81,9 +83,12 @@ def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
     if kind is None or match["after"]:
         return ()
     environment = name.isupper() and ("=" in op or "value" in op or text.endswith("ENV ", 0, name_start))
-    if not (_operator_fits(op, name, quoted) or (op == " " and (environment or _STRONG.fullmatch(value)))):
+    if not (
+        _operator_fits(op, name, quoted)
+        or (op == " " and (environment or _STRONG.fullmatch(value) or _STRONG_PASSWORD.fullmatch(value)))
+    ):
         return ()
-    if op.strip(" :") in ("is", "was"):
+    if op[:1] == " " and op.strip(" :*"):  # words
         value = value.rstrip(".:!?")
     start = match.start("quoted" if quoted else "bare")
     if op == "=" and name.isupper() and not quoted:
@@ -140,6 +145,7 @@ _TYPED = re.compile(
     re.I,
 )
 _PIPED = re.compile(r"(?:echo|printf) (?:-\w+ )?\\*[\"']?([^\s\"'`\\|]{4,128})\\*[\"']?\s{0,2}\|\s{0,2}\Z")
+_PGPASS = re.compile(r":5432:[\w*.-]{1,63}:[\w*.-]{1,63}:([^\s:\"'\\]{4,128})")
 _SEED = re.compile(
     r"(?:phrase|mnemonic)\\*[\"']?\s{0,2}(?:[:=]|is)\s{0,2}\\*[\"']?"
     r"((?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})(?![a-z])",
@@ -203,8 +209,8 @@ def _parameter(text: str, at: int) -> _Spans:
 
 
 def _typed(text: str, at: int) -> _Spans:
-    """Passwords on the command line of programs that take them there, and in SQL and netrc lines."""
-    match = _TYPED.match(text, at)
+    """Passwords on the command line of programs that take them there, and in SQL, netrc and pgpass lines."""
+    match = _TYPED.match(text, at) or _PGPASS.match(text, at)
     return [(*match.span(1), "PASSWORD")] if match and is_secret(match[1], "PASSWORD", environment=True) else []
 
 
@@ -226,7 +232,7 @@ _SITUATIONS: tuple[tuple[str, _Situation], ...] = (
     ("curl ", _curl),
     ("cookie", _cookies),
     ("?sig=|&sig=|?key=|&key=|-signature=", _parameter),
-    ("mysql|mariadb|sshpass|redis-cli|identified by|login |unzip |net user ", _typed),
+    ("mysql|mariadb|sshpass|redis-cli|identified by|login |unzip |net user |:5432:", _typed),
     ("sudo -s", _piped),
     ("phrase|mnemonic", _seed),
 )
