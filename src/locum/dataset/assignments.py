@@ -257,7 +257,6 @@ _PASSWORD_WORDS = frozenset(
         "userpass",
         "requirepass",
         "masterauth",
-        "kennwort",
     }
 )
 _KEY_OWNER = re.compile(
