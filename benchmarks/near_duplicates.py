@@ -38,7 +38,7 @@ def rows_of(source: Path) -> list[Row]:
         for placed, raw in stored_sessions(intake, readings):
             session = msgspec.json.decode(raw, type=Session)
             session = msgspec.structs.replace(session, id=placed.id, lineage=placed.lineage)
-            for turn in build_session(session, Options()):
+            for turn in build_session(session, Options()).turns:
                 if turn.row is not None:
                     rows.setdefault(turn.row.content, decode_row(turn.row.line))
     return list(rows.values())

@@ -51,11 +51,19 @@ def test_numbers_of_a_dataset() -> None:
     assert funnel(stats) == [("sessions", 10), ("turns", 18), ("dropped: failed_session", 2), ("rows", 16)]
 
 
+def own_ids(one: Session, lineage: int) -> list[Message]:
+    """Messages whose ids no other lineage has: a common one would make it the same."""
+    return [
+        message if message.id is None else msgspec.structs.replace(message, id=f"{lineage} {message.id}")
+        for message in one.messages
+    ]
+
+
 @given(st.lists(sessions(max_messages=12), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_identities(given_sessions: list[Session]) -> None:
     named = [
-        session(*one.messages, id=f"s{at}", lineage=f"l{at // 2}", started=f"2026-01-0{9 - at}")
+        session(*own_ids(one, at // 2), id=f"s{at}", lineage=f"l{at // 2}", started=f"2026-01-0{9 - at}")
         for at, one in enumerate(given_sessions)
     ]
     try:
@@ -149,7 +157,8 @@ def test_progress_is_told_and_processes_build_the_same(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
 
     def progress(work: str, done: int, total: int, note: str = "") -> None:
-        told.append((done, total))
+        if work == "building rows":
+            told.append((done, total))
 
     readings = Readings(tmp_path)
     given_sessions = [work(n, says("padding " * 40_000, "truncated")) for n in range(4)]

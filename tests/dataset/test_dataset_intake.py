@@ -54,9 +54,9 @@ def read_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     whole = intake.take_in_log
 
-    def told(path: Path, salt: str) -> bytes | Skipped:
-        read.append(Path(path).name)
-        return whole(path, salt)
+    def told(path: Path, salt: str, agents: frozenset[str]) -> bytes | Skipped:
+        read.append(path.name)
+        return whole(path, salt, agents)
 
     monkeypatch.setattr(intake, "take_in_log", told)
     return read

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from claude_log import adds_up
 
-from locum.dataset.build import Builder, Options
+from locum.dataset import extract, read_drops, read_rows
+from locum.dataset.split import SPLITS
+from locum.dataset.terms import RESTRICTED
 from locum.progress import silent
 from locum.sessions import SourceReading, read_sources
 from locum.sessions.reader import FileReading
@@ -160,16 +162,15 @@ def calls() -> SourceReading:
     return read_sources([DATA / "openhands" / "sdk" / "llm_data"], silent)
 
 
-def test_calls_in_files_of_their_own_are_two_conversations(calls: SourceReading) -> None:
+def test_calls_in_files_of_their_own_are_two_conversations(calls: SourceReading, tmp_path: Path) -> None:
     assert calls.formats == {"request_log": 7}
     assert len({session.lineage for session in calls.sessions}) == 2
     assert {session.provider for session in calls.sessions} == {"anthropic", "deepseek"}
-    builder = Builder(Options())
-    for session in calls.sessions:
-        builder.add(session)
-    answers = Counter(row.lineage for row in builder.rows)
+    folder = tmp_path / "dataset"
+    extract([DATA / "openhands" / "sdk" / "llm_data"], folder, allow_terms=RESTRICTED)
+    answers = Counter(row.lineage for split in SPLITS for row in read_rows(folder, split))
     assert all(count <= 3 for count in answers.values())
-    assert {drop.reason for drop in builder.drops} <= {"copy", "unanswered_call", "tool_error"}
+    assert {drop.reason for drop in read_drops(folder)} <= {"copy", "unanswered_call", "tool_error"}
 
 
 def test_calls_written_into_texts_are_what_the_harness_made_of_them(tmp_path: Path) -> None:

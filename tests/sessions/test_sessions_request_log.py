@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from claude_log import adds_up
 
-from locum.dataset.build import Builder, Options
-from locum.progress import silent
-from locum.sessions import read_sources
+from locum.dataset import extract, read_rows
+from locum.dataset.split import SPLITS
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of
 from locum.sessions.request_log import RequestLog
@@ -96,10 +95,9 @@ def test_a_history_that_was_changed_is_a_session_of_the_same_lineage(tmp_path: P
 def test_calls_in_files_of_their_own_give_every_turn_once(tmp_path: Path) -> None:
     for number, call in enumerate([chat(FIRST, made("c1", 1)), chat(SECOND, SAID)]):
         (tmp_path / f"{number}.json").write_text(json.dumps(call, indent=1))
-    builder = Builder(Options())
-    for session in read_sources([tmp_path], silent).sessions:
-        builder.add(session)
-    assert [row.response.content or row.response.tool_calls[0].name for row in builder.rows] == ["find", "Found."]
+    extract([tmp_path], tmp_path / "dataset")
+    rows = [row for split in SPLITS for row in read_rows(tmp_path / "dataset", split)]
+    assert [row.response.content or row.response.tool_calls[0].name for row in rows] == ["find", "Found."]
 
 
 def test_a_correction_and_a_truncated_answer_are_marked(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ def demo(
             epochs=o.DEFAULT_EPOCHS,
             learning_rate=o.DEFAULT_LEARNING_RATE,
             context_chars=o.DEFAULT_CONTEXT,
+            context="keep",
+            settings=None,
             eval_rows=o.DEFAULT_EVAL_ROWS,
             seed=seed,
             skip_bad=False,

@@ -13,31 +13,42 @@ def extract(
     sources: o.Sources,
     out: Annotated[Path, typer.Option("--out", help="The dataset folder to write.")],
     context_chars: o.ContextChars = o.DEFAULT_CONTEXT,
-    context: Annotated[
-        str, typer.Option("--context", help="Standing documents: keep them in the prompts, or absorb them by training.")
-    ] = "keep",
-    settings: Annotated[
-        Path | None, typer.Option("--settings", help="Instead of locum.toml in the working directory.")
+    context: o.Context = "keep",
+    settings: o.Settings = None,
+    allow_terms: o.AllowTerms = None,
+    score: Annotated[
+        bool, typer.Option("--score", help="Measure how much each row's own prompt helps its response, under --base.")
+    ] = False,
+    score_rows: Annotated[int, typer.Option("--score-rows", min=2, help="How many rows to score.")] = 200,
+    base: o.BaseName = o.DEFAULT_BASE,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Read the logs on this Ray cluster.")
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Sessions to a dataset: rows, drops with reasons, secrets redacted, split forward in time."""
-    if context not in ("keep", "absorb"):
-        raise typer.BadParameter(f"{context!r} is neither keep nor absorb", param_hint="--context")
+    o.check_context(context)
     with Output(json=json, quiet=quiet, debug=debug) as voice:
+        from locum.cli import score as scoring
         from locum.cli import show, stages
 
         extracted = stages.extract(
             sources,
             out,
-            context_chars,
             voice.progress,
-            context="absorb" if context == "absorb" else "keep",
+            context_chars=context_chars,
+            context=context,
             settings=settings,
+            allow_terms=allow_terms or (),
+            ray=ray,
         )
         show.funnel(voice, extracted)
+        scores = {}
+        if score:
+            scores = {"score": scoring.score(out, base, score_rows, voice.progress)}
+            scoring.show(voice, scores["score"])
         voice.say(f"dataset {out}")
         unread = {key: extracted[key] for key in ("skipped_files", "skipped")}
-        voice.result({"dataset": str(out), **extracted["stats"], **unread})
+        voice.result({"dataset": str(out), **extracted["stats"], **unread, **scores})

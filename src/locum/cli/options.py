@@ -24,6 +24,18 @@ Quant = Annotated[str, typer.Option("--quant", help="Type of the model file: Q8_
 DeployTo = Annotated[str, typer.Option("--deploy", help="auto, ollama, embedded or none.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what stands under this name.")]
 ContextChars = Annotated[int, typer.Option("--context-chars", min=1000, help="Budget of a prompt, in characters.")]
+Context = Annotated[
+    str, typer.Option("--context", help="Standing documents: keep them in the prompts, or absorb them by training.")
+]
+Settings = Annotated[
+    str | None, typer.Option("--settings", metavar="FILE", help="Instead of locum.toml in the working directory.")
+]
+AllowTerms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-terms", metavar="PROVIDER", help="You have read this provider's terms on training; asked once."
+    ),
+]
 EvalRows = Annotated[int, typer.Option("--eval-rows", min=1, help="Held-out rows that base and tuned answer, at most.")]
 
 DEFAULT_BASE = "smollm2:135m"
@@ -38,10 +50,21 @@ QUANTIZATIONS = ("Q8_0", "F16", "BF16", "F32")
 DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
 
 
+def settled_source(source: str) -> str:
+    """A source on this computer by its whole path, so that the run finds it from anywhere."""
+    return source if source == "auto" or "://" in source else str(Path(source).absolute())
+
+
 def settled(base: str) -> str:
     """A base on this computer by its whole path, so that the run finds it from anywhere."""
     path = Path(base).expanduser()
     return str(path.absolute()) if base and path.exists() else base
+
+
+def check_context(context: str) -> None:
+    """Refuse a word that is none of the choices, as a usage error (exit code 2)."""
+    if context not in ("keep", "absorb"):
+        raise typer.BadParameter(f"{context!r} is neither keep nor absorb", param_hint="--context")
 
 
 def check_choices(quant: str, deploy: str = "auto") -> None:

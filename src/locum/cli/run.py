@@ -1,5 +1,6 @@
 """`locum run SOURCE... --name NAME`: session logs in; a named model, an evaluation and a verdict out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,9 @@ def run(
     quant: o.Quant = o.DEFAULT_QUANT,
     deploy: o.DeployTo = "auto",
     context_chars: o.ContextChars = o.DEFAULT_CONTEXT,
+    context: o.Context = "keep",
+    settings: o.Settings = None,
+    allow_terms: o.AllowTerms = None,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
@@ -30,11 +34,12 @@ def run(
 ) -> None:
     """Everything: sessions to a fine-tuned, named, evaluated model and an honest verdict."""
     o.check_choices(quant, deploy)
+    o.check_context(context)
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli.run_folder import Request
 
         request = Request(
-            sources=tuple(source if source == "auto" else str(Path(source).absolute()) for source in sources),
+            sources=tuple(map(o.settled_source, sources)),
             name=name,
             base=o.settled(base),
             quant=quant,
@@ -43,15 +48,17 @@ def run(
             epochs=epochs,
             learning_rate=learning_rate,
             context_chars=context_chars,
+            context=context,
+            settings=settings and str(Path(settings).absolute()),
             eval_rows=eval_rows,
             seed=seed,
             skip_bad=skip_bad,
             force=force,
         )
-        voice.result(carry_out(request, out or Path("runs") / name, voice))
+        voice.result(carry_out(request, out or Path("runs") / name, voice, allow_terms or ()))
 
 
-def carry_out(request: Any, folder: Path, voice: Output) -> dict[str, Any]:
+def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[str] = ()) -> dict[str, Any]:
     """Take one request through all stages; returns what `--json` prints."""
     from locum.cli import show, stages
     from locum.cli.run_folder import Run
@@ -69,7 +76,16 @@ def carry_out(request: Any, folder: Path, voice: Output) -> dict[str, Any]:
 
     extracted = run.stage(
         "dataset",
-        lambda: stages.extract(request.sources, folder / "dataset", request.context_chars, progress, run.begin),
+        lambda: stages.extract(
+            request.sources,
+            folder / "dataset",
+            progress,
+            context_chars=request.context_chars,
+            context=request.context,
+            settings=request.settings,
+            allow_terms=allow_terms,
+            before_writing=run.begin,
+        ),
     )
     show.funnel(voice, extracted)
     trained = run.stage(

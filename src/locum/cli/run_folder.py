@@ -29,6 +29,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     learning_rate: float
     context_chars: int
+    context: str
+    settings: str | None
     eval_rows: int
     seed: int
     skip_bad: bool

@@ -29,6 +29,8 @@ def funnel(voice: Output, extracted: dict[str, Any]) -> None:
     splits, sessions = stats["splits"], stats["sessions_by_split"]
     parts = ", ".join(f"{split} {rows:,} ({_count(sessions[split], 'session')})" for split, rows in splits.items())
     voice.say(f"  split forward in {'time' if stats['ordered_by'] == 'time' else 'order of appearance'}: {parts}")
+    held_out = f"{stats['rows'] - splits['train']:,} held-out rows"
+    voice.say(f"  leak check: {stats['leaks']:,} of {held_out} are nearly the same as a row of an earlier split")
     if stats["redactions"]:
         voice.say("  redacted: " + ", ".join(f"{kind} {times:,}" for kind, times in stats["redactions"].items()))
     for note in stats["notes"]:

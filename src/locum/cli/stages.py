@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from locum.errors import NameTakenError, RunError
 from locum.progress import Progress
 
 if TYPE_CHECKING:
+    from locum.parallel import Each
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
 
@@ -50,20 +51,41 @@ def now() -> str:
 def extract(
     sources: Sequence[str],
     out: Path,
-    context_chars: int,
     progress: Progress,
-    before_writing: Callable[[], None] = lambda: None,
     *,
-    context: Literal["keep", "absorb"] = "keep",
-    settings: Path | None = None,
+    context_chars: int,
+    context: str,
+    settings: str | None,
+    allow_terms: Sequence[str],
+    ray: str | None = None,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Sessions to a dataset folder. Returns its statistics and what was read."""
     from locum.dataset import Options
+    from locum.dataset.cache import code
     from locum.dataset.extract import extract as extract_dataset
     from locum.settings import load_settings
 
-    options = Options(context_chars=context_chars, context=context, families=load_settings(settings).families)
-    done = extract_dataset(sources, out, options=options, progress=progress, before_writing=before_writing)
+    settled = load_settings(None if settings is None else Path(settings))
+    each: Each | None = None
+    if ray is not None:
+        from locum.ray_data import RayData
+
+        each = RayData(ray, code)
+    done = extract_dataset(
+        sources,
+        out,
+        options=Options(
+            context_chars=context_chars,
+            context="absorb" if context == "absorb" else "keep",
+            families=settled.families,
+        ),
+        agents=settled.agents,
+        allow_terms=allow_terms,
+        each=each,
+        progress=progress,
+        before_writing=before_writing,
+    )
     intake = done.intake
     return {
         "stats": msgspec.to_builtins(done.stats),

@@ -97,7 +97,7 @@ def build_session(session: Session, options: Options) -> BuiltSession:
         name = part.message.id
         built.append(
             Built(
-                drop=Drop(session.id, part.index, reason, excerpt(part.message), session.source),
+                drop=Drop(session.id, part.index, reason, excerpt(part.message), session.source, session.lineage),
                 key=b"" if name is None else message_key(session.format, name),
                 narrates=part.narrates,
                 row=None if isinstance(made, str) else made,
@@ -157,7 +157,7 @@ class _Walk:
             signature=signature(row),
             family=family,
             tier=row.tier,
-            model=f"{session.provider or 'unknown'}/{session.model or 'unknown'}",
+            model=model_of(session),
             shortened=left_out > 0,
         )
 
@@ -193,6 +193,11 @@ def _normalised(message: Message) -> list[object]:
     """What two equal messages have in common whatever their spacing and the ids of their calls."""
     calls = [[call.name, call.arguments] for call in message.tool_calls]
     return [message.role, " ".join(message.content.split()), calls]
+
+
+def model_of(session: Session) -> str:
+    """ "provider/model", as far as the log says."""
+    return f"{session.provider or 'unknown'}/{session.model or 'unknown'}"
 
 
 def excerpt(message: Message) -> str:

@@ -22,9 +22,11 @@ import msgspec
 import zstandard
 from filelock import FileLock, Timeout
 
-from locum import types
+from locum import files, types
 from locum.home import home_folder
+from locum.sessions.discover import Log
 from locum.sessions.lineage import Member
+from locum.sessions.object_store import is_address, state
 from locum.types import Lines
 
 _SETTLED_NS = 2_000_000_000
@@ -41,8 +43,11 @@ class Stamp(msgspec.Struct, frozen=True, array_like=True):
     changed: int = -1
 
 
-def stamp(path: str) -> Stamp:
-    """The state that a file is in now."""
+def stamp(log: Log) -> Stamp:
+    """The state that a log, or a file beside one, is in now."""
+    if is_address(log):
+        return Stamp(log, *state(log))
+    path = os.path.abspath(log)
     try:
         status = os.stat(path)
     except OSError:
@@ -56,6 +61,8 @@ class SessionNote(msgspec.Struct, frozen=True, array_like=True):
     member: Member
     time: float | None
     """Seconds since 1970."""
+    model: str
+    """"provider/model", as far as the log says."""
     at: int
     """Where its frame begins, in bytes from the beginning of the first frame."""
     size: int
@@ -91,7 +98,7 @@ class Readings:
         self._folder = folder
         self._used: set[Path] = set()
 
-    def find(self, log: Path) -> LogNote | None:
+    def find(self, log: Log) -> LogNote | None:
         """The note of a log that is as it was when it was read; None where it has to be read."""
         path = self._place(log)
         note = _note(path)
@@ -103,7 +110,7 @@ class Readings:
         self._used.add(path)
         return note
 
-    def keep(self, log: Path, packed: bytes) -> LogNote:
+    def keep(self, log: Log, packed: bytes) -> LogNote:
         """Keep what `pack` made of a log."""
         path = self._place(log)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +122,7 @@ class Readings:
         head = int.from_bytes(packed[:_LENGTH], "big")
         return msgspec.json.decode(packed[_LENGTH : _LENGTH + head], type=LogNote)
 
-    def session(self, log: Path, note: SessionNote) -> bytes:
+    def session(self, log: Log, note: SessionNote) -> bytes:
         """One session of a log that was found or kept, as JSON."""
         with self._place(log).open("rb") as file:
             head = int.from_bytes(file.read(_LENGTH), "big")
@@ -126,10 +133,10 @@ class Readings:
         """Remove what was neither found nor kept: logs that are gone leave nothing here."""
         for path in self._folder.iterdir():
             note = None if path in self._used else _note(path)
-            if path not in self._used and (note is None or not Path(note.stamps[0].path).exists()):
+            if path not in self._used and (note is None or stamp(note.stamps[0].path).size < 0):
                 path.unlink(missing_ok=True)
 
-    def _place(self, log: Path) -> Path:
+    def _place(self, log: Log) -> Path:
         # With the path as it was named: sessions show it.
         name = hashlib.sha256(f"{os.path.realpath(log)}\0{log}".encode("utf-8", "surrogateescape")).hexdigest()
         return self._folder / f"{name[:40]}{_SUFFIX}"
@@ -145,10 +152,10 @@ def _note(reading: Path) -> LogNote | None:
 
 
 @contextmanager
-def opened(salt: str) -> Iterator[Readings]:
-    """The readings that were made with this salt and the code that runs now; others are removed.
+def opened(salt: str, agents: frozenset[str] = frozenset()) -> Iterator[Readings]:
+    """The readings that were made with this salt, these names of the agent, and the code that runs now.
 
-    What it yields is this process's alone until the end of the block.
+    What it yields is this process's alone until the end of the block. Readings made otherwise are removed.
     """
     root = home_folder() / "readings"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -160,7 +167,7 @@ def opened(salt: str) -> Iterator[Readings]:
             yield Readings(Path(folder))
         return
     try:
-        own = root / hashlib.sha256(f"{salt} {_code()}".encode()).hexdigest()[:16]
+        own = root / files.digest([salt, sorted(agents), code()])[:16]
         for other in root.iterdir():
             if other.is_dir() and other != own:
                 shutil.rmtree(other)
@@ -178,7 +185,7 @@ def forget_readings() -> None:
 
 
 @cache
-def _code() -> str:
+def code() -> str:
     """A digest of everything that decides what a reading holds."""
     parts = hashlib.sha256(Path(types.__file__).read_bytes())
     for package in ("locum.sessions", "locum.dataset"):

@@ -5,7 +5,6 @@ there, and put away compressed (`locum.dataset.cache`). What comes out does not 
 or where they ran.
 """
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +16,15 @@ import msgspec
 import zstandard
 
 from locum import files
+from locum.dataset.build import model_of
 from locum.dataset.cache import LogNote, Readings, SessionNote, Stamp, pack, stamp
 from locum.dataset.redaction import Redactor, mark
 from locum.dataset.split import in_order, start_of
 from locum.parallel import Each, Processes, here
 from locum.progress import Progress
-from locum.sessions.discover import Skipped, discover, distinct_files
+from locum.sessions.discover import Log, Skipped, discover, distinct_files
 from locum.sessions.lineage import distinct_ids, lineages, member
+from locum.sessions.object_store import local
 from locum.sessions.read import all_skipped, check_sources, file_size, read_file, sum_lines
 from locum.sessions.reader import FileReading
 from locum.types import BadLine, Lines
@@ -48,7 +49,7 @@ class Placed(msgspec.Struct, frozen=True):
 class Intake(msgspec.Struct, frozen=True):
     """Everything that the sources hold."""
 
-    logs: tuple[Path, ...]
+    logs: tuple[Log, ...]
     """The files that a reader recognised, in the order in which they were found."""
     notes: tuple[LogNote, ...]
     """One of each log."""
@@ -87,69 +88,65 @@ class Intake(msgspec.Struct, frozen=True):
 
 
 def take_in(
-    sources: Sequence[Path | str],
+    sources: Sequence[Log],
     readings: Readings,
     salt: str,
     progress: Progress,
     each: Each | None = None,
+    agents: frozenset[str] = frozenset(),
 ) -> Intake:
     """Read, redact and put away every session of the sources; only logs that changed are read.
 
     Args:
-        sources: files, folders (with everything below them) or the word `auto`.
+        sources: files, folders (with everything below them), addresses in an object store, or the word `auto`.
         readings: where the sessions are put, and those of unchanged logs are found.
         salt: goes into the hashes of what is redacted.
         progress: told how many bytes of all are read.
         each: who does the work; None takes worker processes where there is enough of it.
+        agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
 
     Raises:
         SourceError: a source does not exist, cannot be read, is a file of no known format, or holds no session.
     """
     found = [part for source in sources for part in discover(source)]
     logs = distinct_files(found)
-    outcomes = dict.fromkeys(logs, Skipped("", "")) | _read(logs, readings, salt, progress, each)
-    check_sources(found, outcomes)
-    return put_in_order(outcomes, all_skipped(found, outcomes.values()))
-
-
-def _read(
-    logs: Sequence[Path], readings: Readings, salt: str, progress: Progress, each: Each | None
-) -> dict[Path, LogNote | Skipped]:
     known = {log: note for log in logs if (note := readings.find(log)) is not None}
     fresh = [log for log in logs if log not in known]
     sizes = [file_size(log) for log in fresh]
     done = sum(note.stamps[0].size for note in known.values())
     total = done + sum(sizes)
-    outcomes: dict[Path, LogNote | Skipped] = dict(known)
     progress("reading sessions", done, total, f"{len(known)} of {len(logs)} files")
+    read: dict[Log, LogNote | Skipped] = {}
     with Processes() as processes:
         if each is None:
             each = processes if sum(sizes) >= _WORTH_A_POOL and len(fresh) > 1 else here
-        taken = each(partial(take_in_log, salt=salt), fresh)
+        taken = each(partial(take_in_log, salt=salt, agents=agents), fresh)
         for number, (log, size, outcome) in enumerate(zip(fresh, sizes, taken, strict=True), len(known) + 1):
-            outcomes[log] = outcome if isinstance(outcome, Skipped) else readings.keep(log, outcome)
+            read[log] = outcome if isinstance(outcome, Skipped) else readings.keep(log, outcome)
             done += size
             progress("reading sessions", done, total, f"{number} of {len(logs)} files")
-    return outcomes
+    outcomes = {log: known.get(log) or read[log] for log in logs}
+    check_sources(found, outcomes)
+    return put_in_order(outcomes, all_skipped(found, outcomes.values()))
 
 
-def take_in_log(log: Path, salt: str) -> bytes | Skipped:
+def take_in_log(log: Log, salt: str, agents: frozenset[str] = frozenset()) -> bytes | Skipped:
     """Read and redact one log.
 
     Returns:
         what `cache.pack` makes of it, with marks where secrets were; or why it was not read.
     """
-    before = stamp(os.path.abspath(log))
+    before = stamp(log)
     now = time.time_ns()
-    reading = read_file(log)
-    if isinstance(reading, Skipped):
-        return reading
     try:
-        sha256 = files.sha256_file(log)
+        with local(log) as path:
+            reading = read_file(path, str(log), agents)
+            if isinstance(reading, Skipped):
+                return reading
+            sha256 = files.sha256_file(path)
     except OSError as error:
-        return Skipped(str(log), f"cannot be read: {error.strerror}")
-    stamps = (before, *(stamp(os.path.abspath(path)) for path in reading.beside))
-    return redact_reading(reading, salt, sha256, stamps, now)
+        return Skipped(str(log), f"cannot be read: {error.strerror or type(error).__name__}")
+    return redact_reading(reading, salt, sha256, (before, *map(stamp, reading.beside)), now)
 
 
 def redact_reading(reading: FileReading, salt: str, sha256: str, stamps: tuple[Stamp, ...], read: int) -> bytes:
@@ -170,7 +167,7 @@ def redact_reading(reading: FileReading, salt: str, sha256: str, stamps: tuple[S
     at = 0
     for session in reading.sessions:
         frame = compressor.compress(encoder.encode(redactor.session(session)))
-        notes.append(SessionNote(member(session), start_of(session), at, len(frame)))
+        notes.append(SessionNote(member(session), start_of(session), model_of(session), at, len(frame)))
         frames.append(frame)
         at += len(frame)
     # A log's folder names its owner; the file's own name is enough to find the line.
@@ -187,7 +184,7 @@ def redact_reading(reading: FileReading, salt: str, sha256: str, stamps: tuple[S
     return pack(note, frames)
 
 
-def put_in_order(outcomes: Mapping[Path, LogNote | Skipped], skipped: tuple[Skipped, ...] = ()) -> Intake:
+def put_in_order(outcomes: Mapping[Log, LogNote | Skipped], skipped: tuple[Skipped, ...] = ()) -> Intake:
     """Put the sessions of all logs in order.
 
     Args:

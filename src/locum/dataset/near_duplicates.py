@@ -19,7 +19,8 @@ hardly a true pair is missed: of 20,000 planted at 0.8 in both parts, none.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -27,6 +28,8 @@ import rensa
 from numpy.typing import NDArray
 
 from locum.dataset.split import SPLITS
+from locum.dataset.store import decode_row, iterate_rows, row_blocks
+from locum.parallel import Each, here
 from locum.types import Message, Row, Split
 
 THRESHOLD = 0.8
@@ -50,6 +53,8 @@ those in between, or in other buckets too."""
 _PAIRS = 1 << 16
 _SEED = 1
 _SECOND_SEED = 2
+_BLOCK = 1 << 20
+"""Bytes of rows that are signed together."""
 _BASE = 0x9E3779B97F4A7C15
 
 _Indices = NDArray[np.intp]
@@ -101,37 +106,47 @@ def clusters(signatures: Sequence[Signature]) -> list[int]:
     return [int(first) for first in parent]
 
 
-def leaks(read: Callable[[Split], Iterable[Row]]) -> list[Leak]:
+def leaks(folder: Path, each: Each = here) -> list[Leak]:
     """A second look at a finished dataset, independent of how it was built: near-duplicates across splits.
 
     Candidates come from other hashes than the builder's; each is then compared text by text. No more than the
     texts of candidates and a signature of every row are held at a time.
 
     Args:
-        read: gives a split's rows, the same ones whenever it is called.
+        folder: the dataset.
+        each: who signs the rows.
 
     Returns:
         one entry for each pair, in the order of the held-out rows; empty for a dataset without a leak.
+
+    Raises:
+        DatasetError: the folder is no dataset.
     """
     signatures: list[Signature] = []
     starts = [0]
     for split in SPLITS:
-        signatures += (_signature(*question_and_answer(row), _SECOND_SEED) for row in read(split))
+        for signed in each(_signed, row_blocks(folder, split, _BLOCK)):
+            signatures += signed
         starts.append(len(signatures))
     split_at = np.repeat(np.arange(len(SPLITS)), np.diff(starts))
     pairs: set[tuple[int, int]] = set()
     for earlier, later in _neighbours(_table(signatures), across=split_at):
         pairs.update(zip(later.tolist(), earlier.tolist(), strict=True))
     wanted = {at for pair in pairs for at in pair}
-    rows = (row for split in SPLITS for row in read(split))
-    texts = {at: (row.id, *question_and_answer(row)) for at, row in enumerate(rows) if at in wanted}
     found = []
-    for at, like in sorted(pairs):
-        (row, *parts), (like_row, *like_parts) = texts[at], texts[like]
-        question, answer = (jaccard(one, other) for one, other in zip(parts, like_parts, strict=True))
-        if min(question, answer) >= THRESHOLD:
-            found.append(Leak(row, SPLITS[split_at[at]], like_row, SPLITS[split_at[like]], question, answer))
+    if wanted:
+        rows = (row for split in SPLITS for row in iterate_rows(folder, split))
+        texts = {at: (row.id, *question_and_answer(row)) for at, row in enumerate(rows) if at in wanted}
+        for at, like in sorted(pairs):
+            (row, *parts), (like_row, *like_parts) = texts[at], texts[like]
+            question, answer = (jaccard(one, other) for one, other in zip(parts, like_parts, strict=True))
+            if min(question, answer) >= THRESHOLD:
+                found.append(Leak(row, SPLITS[split_at[at]], like_row, SPLITS[split_at[like]], question, answer))
     return found
+
+
+def _signed(lines: bytes) -> list[Signature]:
+    return [_signature(*question_and_answer(decode_row(line)), _SECOND_SEED) for line in lines.splitlines()]
 
 
 def question_and_answer(row: Row, least: int = QUESTION_CHARS) -> tuple[str, str]:

@@ -75,6 +75,10 @@ class Stats(msgspec.Struct, frozen=True):
     """Standing documents."""
     contrasts: int = 0
     """Turns that were taken back and are kept aside for evaluation."""
+    leaks: int = 0
+    """Held-out rows that a second look found to be nearly the same as a row of an earlier split."""
+    allowed_terms: tuple[str, ...] = ()
+    """Providers whose restrictive terms the user took note of, as far as rows fall under them."""
     notes: tuple[str, ...] = ()
     """What the user has to know before trusting the rest, one sentence each."""
 

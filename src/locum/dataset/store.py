@@ -152,6 +152,13 @@ def iterate_rows(folder: Path, split: Split) -> Iterator[Row]:
                 raise DatasetError(f"{path}:{number} is no row: {_first_line(error)}; extract it again") from None
 
 
+def row_blocks(folder: Path, split: Split, size: int) -> Iterator[bytes]:
+    """The lines of one split, in blocks of whole lines of about `size` bytes; raises as `iterate_rows`."""
+    with _require(folder, f"{split}.jsonl").open("rb") as lines:
+        while block := lines.read(size):
+            yield block + lines.readline()
+
+
 def read_rows(folder: Path, split: Split) -> list[Row]:
     """The rows of one split; raises as `iterate_rows`."""
     return list(iterate_rows(folder, split))

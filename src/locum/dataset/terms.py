@@ -331,12 +331,13 @@ def terms_of(provider: str | None, model: str | None) -> Terms:
     return _BY_PROVIDER.get(word, _UNKNOWN)
 
 
-def check(models: Mapping[str, int], allowed: Sequence[str]) -> tuple[str, ...]:
+def check(models: Mapping[str, int], allowed: Sequence[str], unit: str = "row") -> tuple[str, ...]:
     """Whether a dataset may be made of rows that these models wrote, and what its card says of the terms.
 
     Args:
         models: "provider/model" -> rows, as `Stats.models` has it.
         allowed: the providers whose restricted terms the user has taken note of (`--allow-terms`).
+        unit: what is counted, in the singular.
 
     Returns:
         One line of text for each line of the table that rows fall under, the most rows first.
@@ -357,12 +358,26 @@ def check(models: Mapping[str, int], allowed: Sequence[str]) -> tuple[str, ...]:
         if terms.standing == "restricted" and terms.provider not in allowed:
             refused[terms.provider] += count
     if refused:
-        raise DatasetError(_refusal(refused, [terms for terms in rows if terms.provider in refused]))
-    return tuple(_card_line(terms, count) for terms, count in rows.most_common())
+        raise DatasetError(_refusal(refused, [terms for terms in rows if terms.provider in refused], unit))
+    return tuple(_card_line(terms, _counted(count, unit)) for terms, count in rows.most_common())
 
 
-def _refusal(refused: Counter[str], terms: Sequence[Terms]) -> str:
-    who = " and ".join(f"{provider} ({count:,} rows)" for provider, count in refused.most_common())
+def under(models: Mapping[str, int]) -> set[str]:
+    """The providers whose terms these models' rows fall under.
+
+    Args:
+        models: as `check` takes them.
+    """
+    parts = (name.partition("/") for name in models)
+    return {terms_of(provider, model).provider for provider, _, model in parts}
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
+def _refusal(refused: Counter[str], terms: Sequence[Terms], unit: str) -> str:
+    who = " and ".join(f"{provider} ({_counted(count, unit)})" for provider, count in refused.most_common())
     pages = ", ".join(dict.fromkeys(line.url for line in terms if line.standing == "restricted"))
     flags = " ".join(f"--allow-terms {provider}" for provider, _ in refused.most_common())
     return (
@@ -371,8 +386,7 @@ def _refusal(refused: Counter[str], terms: Sequence[Terms]) -> str:
     )
 
 
-def _card_line(terms: Terms, rows: int) -> str:
-    count = f"{rows:,} row{'' if rows == 1 else 's'}"
+def _card_line(terms: Terms, count: str) -> str:
     said = {
         "allowed": "allowed",
         "restricted": f"restricted, taken note of with --allow-terms {terms.provider}",

@@ -15,18 +15,19 @@ from typing import IO
 
 import msgspec
 
-from locum import files
+from locum import __version__, files
 from locum.dataset.build import Built, BuiltSession, Made, Options, build_session, excerpt
-from locum.dataset.cache import Readings
+from locum.dataset.cache import Readings, code
 from locum.dataset.card import card
 from locum.dataset.contrast import Contrast
 from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
-from locum.dataset.near_duplicates import clusters
+from locum.dataset.near_duplicates import clusters, leaks
 from locum.dataset.redaction import Numbering, Redactions
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.stats import LineCounts, Stats
 from locum.dataset.store import CONTRASTS, DOCUMENTS, decode_row, redactions_file
+from locum.dataset.terms import check, under
 from locum.errors import DatasetError
 from locum.parallel import Each, Processes, here
 from locum.progress import Progress, silent
@@ -47,6 +48,7 @@ def write_dataset(
     salt: str,
     *,
     options: Options | None = None,
+    allowed_terms: Sequence[str] = (),
     progress: Progress = silent,
     each: Each | None = None,
 ) -> Stats:
@@ -58,6 +60,7 @@ def write_dataset(
         readings: where they lie.
         salt: what their redactions were hashed with.
         options: budgets.
+        allowed_terms: providers whose restrictive terms the user has taken note of.
         progress: told after every batch of sessions.
         each: who does the work; None takes worker processes where there is enough of it.
 
@@ -66,7 +69,7 @@ def write_dataset(
 
     Raises:
         DatasetError: there is a file, or a folder that is no dataset and not empty, of that name; a budget is too
-        small; or not one turn became a row.
+        small; not one turn became a row; or rows fall under restrictive terms that were not allowed.
     """
     options = options or Options()
     options.check()
@@ -101,7 +104,15 @@ def write_dataset(
         taken_back.unlink()
         files.write_jsonl(partly / DOCUMENTS, ledger.documents.all())
         stats = _stats(intake, ledger, split_of, numbering, options)
-        files.write_text(partly / "README.md", card(stats))
+        terms = check(stats.models, allowed_terms)
+        progress("looking for leaks", 0, 1)
+        stats = msgspec.structs.replace(
+            stats,
+            leaks=len({leak.row for leak in leaks(partly, each)}),
+            allowed_terms=tuple(sorted(under(stats.models) & set(allowed_terms))),
+        )
+        progress("looking for leaks", 1, 1)
+        files.write_text(partly / "README.md", card(stats, provenance=_provenance(intake), terms=terms))
         files.write_json(partly / "stats.json", stats)
         _write_redactions(folder, Redactions(salt, tuple(numbering.values)))
     return stats
@@ -226,7 +237,8 @@ def _divide(folder: Path, rows: IO[bytes], drops: IO[bytes], ledger: _Ledger, sp
                 out[split].write(line)
                 continue
             gone = decode_row(line)
-            ledger.drop(drops, Drop(gone.session, gone.turn, "near_duplicate", excerpt(gone.response), gone.source))
+            reason, said = "near_duplicate", excerpt(gone.response)
+            ledger.drop(drops, Drop(gone.session, gone.turn, reason, said, gone.source, gone.lineage))
 
 
 def _placed(taken_back: Path, of_lineage: Mapping[str, Split]) -> Iterator[Contrast]:
@@ -273,6 +285,11 @@ def _stats(
         contrasts=ledger.contrasts,
         notes=_notes(splits, intake, options),
     )
+
+
+def _provenance(intake: Intake) -> dict[str, str]:
+    """What the rows can be traced to: the same logs, read by the same code, give the same rows."""
+    return {"SHA-256 of the logs": intake.sha256, "Locum": __version__, "SHA-256 of what read them": code()}
 
 
 def _ranked(counts: Mapping[str, int]) -> dict[str, int]:

@@ -13,6 +13,10 @@ AUTO = "auto"
 """The SOURCE that stands for the places where the known agents keep their logs."""
 
 
+Log = Path | str
+"""Where a log is: a path on this computer, or as text an address in an object store."""
+
+
 class Skipped(msgspec.Struct, frozen=True):
     """A file, folder or link that was not read."""
 
@@ -27,12 +31,13 @@ class Found(msgspec.Struct, frozen=True):
     """As the user named it."""
     named: bool
     """The user named the file itself, and so has to hear about it when it cannot be read."""
-    files: tuple[Path, ...]
+    files: tuple[Log, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
 def discover(source: Path | str) -> list[Found]:
-    """The files that a SOURCE stands for: a file, a folder with everything below it, or `auto`.
+    """The files that a SOURCE stands for: a file, a folder with everything below it, an address in an object store,
+    or `auto`.
 
     Folders are walked in sorted order, hidden files included, `.git` left out. Links inside a folder are not
     followed: what they point to is either found anyway or lies outside of what the user named.
@@ -42,6 +47,10 @@ def discover(source: Path | str) -> list[Found]:
     """
     if source == AUTO:
         return [_agents_logs()]
+    if isinstance(source, str) and "://" in source:
+        from locum.sessions import object_store
+
+        return [object_store.find(source)]
     path = Path(source)
     if not _is_utf8(path):
         raise SourceError(f"a path that is not UTF-8: {_shown(path)}; rename it, since no file of a run could name it")
@@ -152,9 +161,9 @@ def _shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def distinct_files(found: Sequence[Found]) -> list[Path]:
+def distinct_files(found: Sequence[Found]) -> list[Log]:
     """The files of all sources in order, each of them once, however many sources it is under."""
-    files: dict[str, Path] = {}
+    files: dict[str, Log] = {}
     for source in found:
         for path in source.files:
             files.setdefault(os.path.realpath(path), path)

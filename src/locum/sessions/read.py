@@ -11,10 +11,11 @@ import msgspec
 
 from locum.errors import SourceError
 from locum.progress import Progress
-from locum.sessions.discover import Found, Skipped, discover, distinct_files
+from locum.sessions.discover import Found, Log, Skipped, discover, distinct_files
 from locum.sessions.lineage import distinct_ids, join_lineages
+from locum.sessions.object_store import is_address, local, state
 from locum.sessions.reader import FileReading
-from locum.sessions.registry import reader_of
+from locum.sessions.registry import reader_of, readers
 from locum.types import BadLine, Lines, Session
 
 
@@ -33,12 +34,13 @@ class SourceReading(msgspec.Struct, frozen=True):
     """What was found under the sources and not read, with the reason."""
 
 
-def read_sources(sources: Sequence[Path | str], progress: Progress) -> SourceReading:
+def read_sources(sources: Sequence[Log], progress: Progress, agents: frozenset[str] = frozenset()) -> SourceReading:
     """Read session logs of any known format into memory; `locum.dataset.intake` does it for more than fits there.
 
     Args:
-        sources: files, folders (with everything below them) or the word `auto`.
+        sources: files, folders (with everything below them), addresses in an object store, or the word `auto`.
         progress: told how many bytes of all are read.
+        agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
 
     Raises:
         SourceError: a source does not exist, cannot be read, is a file of no known format, or holds no
@@ -47,9 +49,10 @@ def read_sources(sources: Sequence[Path | str], progress: Progress) -> SourceRea
     found = [part for source in sources for part in discover(source)]
     files = distinct_files(found)
     sizes = [file_size(path) for path in files]
-    outcomes: dict[Path, FileReading | Skipped] = {}
+    outcomes: dict[Log, FileReading | Skipped] = {}
     for number, (path, done) in enumerate(zip(files, accumulate(sizes), strict=True), 1):
-        outcomes[path] = read_file(path)
+        with local(path) as copy:
+            outcomes[path] = read_file(copy, str(path), agents)
         progress("reading sessions", done, sum(sizes), f"{number} of {len(files)} files")
     check_sources(found, outcomes)
     readings = [outcome for outcome in outcomes.values() if isinstance(outcome, FileReading)]
@@ -65,23 +68,41 @@ def read_sources(sources: Sequence[Path | str], progress: Progress) -> SourceRea
     )
 
 
-def read_file(path: Path) -> FileReading | Skipped:
-    """Read one file with the reader that recognises it; whatever is wrong with it is a reason, never an
-    exception.
+def read_file(path: Path, shown: str, agents: frozenset[str] = frozenset()) -> FileReading | Skipped:
+    """Read one file with the reader that recognises it; whatever is wrong with it is a reason, never an exception.
+
+    Args:
+        path: the file.
+        shown: how it is named in sessions and in accounts.
+        agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
     """
     try:
-        reader = reader_of(path)
-        return Skipped(str(path), "no known session format") if reader is None else reader.read(path)
+        reader = reader_of(path, readers(agents))
+        if reader is None:
+            return Skipped(shown, "no known session format")
+        reading = reader.read(path)
     except OSError as error:
-        return Skipped(str(path), f"cannot be read: {error.strerror}")
+        return Skipped(shown, f"cannot be read: {error.strerror}")
     except Exception as error:  # one file must not stop the others; its content stays out of the reason
-        return Skipped(str(path), f"cannot be read: {type(error).__name__} in its reader")
+        return Skipped(shown, f"cannot be read: {type(error).__name__} in its reader")
+    return reading if shown == str(path) else _renamed(reading, str(path), shown)
 
 
-def file_size(path: Path) -> int:
-    """The size of a file in bytes; 0 where it cannot be told."""
+def _renamed(reading: FileReading, path: str, shown: str) -> FileReading:
+    sessions = (
+        msgspec.structs.replace(session, source=session.source.replace(path, shown)) for session in reading.sessions
+    )
+    bad = (msgspec.structs.replace(line, file=shown) for line in reading.lines.bad)
+    lines = msgspec.structs.replace(reading.lines, bad=tuple(bad))
+    return FileReading(shown, reading.format, tuple(sessions), lines)
+
+
+def file_size(log: Log) -> int:
+    """The size of a log in bytes; 0 where it cannot be told."""
+    if is_address(log):
+        return max(0, state(log).size)
     try:
-        return path.stat().st_size
+        return Path(log).stat().st_size
     except OSError:
         return 0
 
@@ -93,7 +114,7 @@ class Sized(Protocol):
     def sessions(self) -> Sequence[object]: ...
 
 
-def check_sources(found: Sequence[Found], outcomes: Mapping[Path, Sized | Skipped]) -> None:
+def check_sources(found: Sequence[Found], outcomes: Mapping[Log, Sized | Skipped]) -> None:
     """Refuse a source that holds nothing to learn from.
 
     Args:

@@ -27,33 +27,43 @@ from locum.sessions.x_archive import XArchive
 
 __all__ = ["READERS", "FileReading", "Reader", "reader_of"]
 
-READERS: tuple[Reader, ...] = (
-    ClaudeCode(),
-    Codex(),
-    Pi(),
-    GeminiCLI(),
-    OpenCode(),
-    XArchive(),
-    TauBench(),
-    Tau2Bench(),
-    SweAgent(),
-    OpenHands(),
-    Aider(),
-    LangSmith(),
-    Langfuse(),
-    OpenInference(),
-    OTelGenAI(),
-    RequestLog(),
-    GitHubReviews(),
-    ShareGPT(),
-    Alpaca(),
-    OpenAIChat(),
-    Essay(),
-)
-"""In the order in which they are asked: the more particular format first."""
+
+def readers(agents: frozenset[str] = frozenset()) -> tuple[Reader, ...]:
+    """One reader of each format, in the order in which they are asked: the more particular format first.
+
+    Args:
+        agents: who the agent is in logs that hold several people, as those logs write the names; empty: the readers
+            tell by the log itself.
+    """
+    return (
+        ClaudeCode(),
+        Codex(),
+        Pi(),
+        GeminiCLI(),
+        OpenCode(),
+        XArchive(),
+        TauBench(),
+        Tau2Bench(),
+        SweAgent(),
+        OpenHands(),
+        Aider(),
+        LangSmith(),
+        Langfuse(),
+        OpenInference(),
+        OTelGenAI(),
+        RequestLog(),
+        GitHubReviews(agents),
+        ShareGPT(),
+        Alpaca(),
+        OpenAIChat(),
+        Essay(),
+    )
 
 
-def reader_of(path: Path) -> Reader | None:
+READERS = readers()
+
+
+def reader_of(path: Path, among: tuple[Reader, ...] = READERS) -> Reader | None:
     """The reader that recognises the file's content, or None.
 
     Raises:
@@ -61,4 +71,4 @@ def reader_of(path: Path) -> Reader | None:
     """
     with path.open("rb") as file:
         head = file.read(len(BOM) + HEAD).removeprefix(BOM)[:HEAD]
-    return next((reader for reader in READERS if reader.detects(head, path)), None)
+    return next((reader for reader in among if reader.detects(head, path)), None)

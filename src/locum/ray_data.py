@@ -1,0 +1,86 @@
+"""The same function over many things on a Ray cluster, through Ray Data (https://docs.ray.io/en/latest/data)."""
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from locum.errors import EngineError
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class RayData:
+    """`locum.parallel.Each` on the nodes of a cluster, which must have Locum installed, in this version.
+
+    Functions, items and outcomes are pickled; outcomes come in the items' order.
+    """
+
+    def __init__(self, address: str, version: Callable[[], str]) -> None:
+        """Connect.
+
+        Args:
+            address: what Ray connects to: `HOST:PORT`, `ray://HOST:PORT`, `auto` for the cluster that this computer
+                belongs to, `local` for one that is started here and stopped with this process.
+            version: says what has to be the same on every node for outcomes to be the same as here.
+
+        Raises:
+            EngineError: Ray is not installed, or no cluster answers.
+        """
+        try:
+            import ray
+        except ImportError:
+            raise EngineError(f"--ray {address} needs Ray; install `locum[ray]`") from None
+        self._version = version
+        try:
+            ray.init(
+                address=address,
+                ignore_reinit_error=True,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=40,
+            )
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            raise EngineError(f"no Ray cluster at {address!r}: {said}; start one with `ray start --head`") from None
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        """As `Each`."""
+        import ray
+
+        context = ray.data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        rows = [{"item": pickle.dumps(item)} for item in items]
+        if not rows:
+            return
+        work = _Work(pickle.dumps(function), self._version, self._version())
+        # One block an item: logs differ in size by orders of magnitude.
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(work)
+        try:
+            for row in dataset.iter_rows():
+                yield pickle.loads(row["outcome"])
+        except ray.exceptions.RayError as error:
+            raise EngineError(f"the Ray cluster failed: {_cause(error)}") from None
+
+
+class _Work:
+    """What is done on a node, for each item."""
+
+    def __init__(self, function: bytes, version: Callable[[], str], wanted: str) -> None:
+        self._function = function
+        self._version = version
+        self._wanted = wanted
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        if self._version() != self._wanted:
+            raise RuntimeError("a node has another version of Locum or of its libraries; install this one there")
+        return {"outcome": pickle.dumps(pickle.loads(self._function)(pickle.loads(row["item"])))}
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
