@@ -216,6 +216,20 @@ def test_failures_and_reasons_become_signals(tmp_path: Path) -> None:
     assert reading.lines.noise == {"failed tool call of no session": 1}
 
 
+@pytest.mark.parametrize("convention", ["otel_genai", "openinference"])
+def test_a_failed_tool_without_a_calls_id_is_known_by_its_arguments(tmp_path: Path, convention: str) -> None:
+    if convention == "otel_genai":
+        call, tool = current(4), {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find_order"}
+        made: Json = {"gen_ai.tool.call.arguments": {"number": 7}}
+    else:
+        call, tool = flattened(4), {"openinference.span.kind": "TOOL", "tool.name": "find_order"}
+        made = {"input.value": '{"number": 7}'}
+    failed = [span("t", tool | made, status={"code": 2}), span("u", tool | made, status={"code": 2})]
+    reading = read(write(tmp_path / "a.jsonl", otlp(*failed, span("c", call))), convention)
+    assert "tool_error" in reading.sessions[0].messages[2].signals
+    assert reading.lines.noise == {"failed tool call of no session": 1}
+
+
 def test_an_answer_of_a_failed_call_is_the_providers(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", otlp(span("c", current(4), status={"code": 2, "message": "overloaded"})))
     assert read(path, "otel_genai").sessions[0].messages[-1].signals == ("api_error",)
@@ -400,6 +414,17 @@ def test_every_layout_of_openinference_says_the_same(tmp_path: Path, layout: str
     assert (session.lineage, session.model, session.tools) == ("openinference:k", "gpt-x", (TOOL,))
     assert reading.lines.used == reading.lines.total == 3
     assert session.started is not None
+
+
+def test_objects_over_many_lines_one_after_the_other(tmp_path: Path) -> None:
+    """As the console exporter writes them."""
+    path = tmp_path / "spans.json"
+    path.write_text("\n".join(json.dumps(one, indent=4) for one in LAYOUTS["console"]()) + "\n")
+    assert plain(read(path, "openinference")) == [told()]
+    path.write_text(path.read_text()[:-40])
+    reading = read(path, "openinference")
+    assert plain(reading) == [told(4)]
+    assert [bad.line for bad in reading.lines.bad] == [3]
 
 
 def test_a_data_frame_as_parquet(tmp_path: Path) -> None:

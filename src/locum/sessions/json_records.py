@@ -12,6 +12,7 @@ from locum.sessions.ledger import Ledger
 T = TypeVar("T")
 _ANY = msgspec.json.Decoder()
 _LIST = msgspec.json.Decoder(list[Any])
+_GAPS = str.maketrans("", "", " \t\r\n,")
 
 
 def read_records(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
@@ -29,10 +30,10 @@ def read_records(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
         if broken is not None:
             ledger.bad(len(found) + 1, broken)
     elif layout == "object":
-        try:
-            yield 1, decode(_ANY, path.read_bytes().removeprefix(BOM))
-        except BadRecord as reason:
-            ledger.bad(1, str(reason))
+        found, broken = _objects(path.read_bytes().removeprefix(BOM))
+        yield from enumerate(found, 1)
+        if broken is not None:
+            ledger.bad(len(found) + 1, broken)
     else:
         yield from line_records(path, _ANY, ledger)
 
@@ -98,6 +99,29 @@ def member(raw: bytes, key: str) -> Any:
     return list(_whole(text, text.find("[", colon) + 1))
 
 
+def _objects(raw: bytes) -> tuple[list[Any], str | None]:
+    """The value that a file is, or the values that stand one after the other in it, each over many lines; and what is
+    wrong with it after those that are whole."""
+    try:
+        return [decode(_ANY, raw)], None
+    except BadRecord as error:
+        reason = str(error)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return [], "not UTF-8"
+    pieces = list(values(text))
+    # Between them stand only commas and white space, of which there is none at a value's ends.
+    complete = "".join(piece.decode() for piece in pieces).translate(_GAPS) == text.translate(_GAPS)
+    found: list[Any] = []
+    for piece in pieces:
+        try:
+            found.append(decode(_ANY, piece))
+        except BadRecord as error:
+            return found, str(error)
+    return found, None if complete and pieces else reason
+
+
 def _whole(text: str, at: int) -> Iterator[Any]:
     for value in values(text, at):
         try:
@@ -117,7 +141,7 @@ def head_values(head: bytes, path: Path) -> Iterator[Any]:
         yield from found or list_records(path.read_bytes().removeprefix(BOM))[0][:1]
     elif start == b"{":
         if _layout(path) == "object":
-            yield from _decoded(path.read_bytes().removeprefix(BOM))
+            yield from _objects(path.read_bytes().removeprefix(BOM))[0]
         else:
             yield from list(head_records(head)) or _decoded(next(_first_line(path), b""))
 

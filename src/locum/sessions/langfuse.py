@@ -18,7 +18,7 @@ from locum.sessions.request_log.exchanges import time_of
 from locum.sessions.tracing import parquet
 from locum.sessions.tracing.messages import listed
 from locum.sessions.tracing.payloads import LIMITS, asked_in, said_in
-from locum.sessions.tracing.recorder import Recorder, Traced
+from locum.sessions.tracing.recorder import Failure, Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, parsed, samples
 from locum.sessions.tracing.scores import Score
 
@@ -97,8 +97,9 @@ def _take_observation(record: dict[str, Any], number: int, recorder: Recorder, l
             ledger.noise(number, "failed call" if failed else "call without content")
         else:
             recorder.take(generation)
-    elif kind == "TOOL" and record.get("level") == "ERROR" and (call := _tool_call(record)):
-        recorder.tool_failed(number, trace, call)
+    elif kind == "TOOL" and record.get("level") == "ERROR":
+        name = _text(record.get("name"))
+        recorder.tool_failed(Failure(number, trace, _tool_call(record), name, record.get("input")))
     elif kind in _AROUND and (around := _around(record, number, trace)) is not None:
         recorder.take(around)
     else:

@@ -13,7 +13,7 @@ from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.sessions.request_log.exchanges import time_of
 from locum.sessions.tracing.payloads import LIMITS, asked_in, said_in
-from locum.sessions.tracing.recorder import Recorder, Traced
+from locum.sessions.tracing.recorder import Failure, Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, parsed, samples
 from locum.sessions.tracing.scores import Score
 
@@ -66,8 +66,10 @@ def _take(run: dict[str, Any], number: int, recorder: Recorder, ledger: Ledger) 
         else:
             recorder.take(call)
     elif kind == "tool":
-        if failed and (made := _tool_call(run)):
-            recorder.tool_failed(number, trace, made)
+        if failed:
+            inputs = _mapping(run.get("inputs"))
+            given = inputs["input"] if inputs.keys() == {"input"} and isinstance(inputs["input"], str) else inputs
+            recorder.tool_failed(Failure(number, trace, _tool_call(run), _text(run.get("name")), given))
         else:
             ledger.noise(number, "step: tool")
     elif kind == "chain":

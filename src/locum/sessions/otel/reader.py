@@ -11,7 +11,7 @@ from locum.sessions.otel.spans import Span, is_log, is_span, span_of, unpacked
 from locum.sessions.reader import FileReading
 from locum.sessions.tracing.messages import Unfamiliar
 from locum.sessions.tracing.payloads import LIMITS
-from locum.sessions.tracing.recorder import Recorder, Traced
+from locum.sessions.tracing.recorder import Failure, Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, samples
 from locum.sessions.tracing.scores import Score
 
@@ -22,6 +22,7 @@ _LAYOUTS = (
 )
 """Parts of what stands at the beginning of a file of any layout."""
 _IDENTITY = ("gen_ai.conversation.id", "session.id", "gen_ai.thread.id", "traceloop.association.properties.session_id")
+_ANSWERS = ("gen_ai.output.messages", "gen_ai.completion", "llm.output_messages", "output.value")
 _MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
 
 
@@ -44,7 +45,8 @@ class SpanReader:
         """One session for every conversation: its longest call with the response to it."""
         ledger = Ledger(path)
         recorder = Recorder(path, self.name, ledger)
-        spans: dict[tuple[str, str], Span] = {}
+        seen: dict[tuple[str, str], int] = {}
+        waiting: dict[tuple[str, str], Span] = {}  # calls without messages: those may have been logged beside them
         logs: list[Span] = []
         for number, raw in numbered_records(path, ledger, unpacked):
             if isinstance(raw, dict) and (score := _annotation(raw, number)) is not None:
@@ -65,26 +67,40 @@ class SpanReader:
                 ledger.noise(number, "span of something else")
             else:
                 key = (span.trace, span.id or str(number))
-                if key in spans:
+                if key in seen:
                     ledger.noise(number, "span exported again")
+                    continue
+                seen[key] = number
+                if _waits(span):
+                    waiting[key] = span
                 else:
-                    spans[key] = span
+                    _take(span, recorder, ledger)
         for log in logs:
-            _join(log, spans)
-        for span in spans.values():
+            _join(log, seen, waiting)
+        for span in waiting.values():
             _take(span, recorder, ledger)
         sessions = recorder.sessions()
-        for span in spans.values():
-            ledger.follow(span.number, *(number for number in span.logs if number != span.number))
+        for log in logs:
+            leader = seen[log.trace, log.id or str(log.number)]
+            if leader != log.number:
+                ledger.follow(leader, log.number)
         return FileReading(str(path), self.name, sessions, ledger.lines())
 
 
-def _join(log: Span, spans: dict[tuple[str, str], Span]) -> None:
-    """Add a log record to its span, or to the others of a span that is not in the file."""
-    span = spans.setdefault((log.trace, log.id or str(log.number)), log)
-    if span is not log:
-        span.events = [*span.events, *log.events]
-        span.logs = [*span.logs, log.number]
+def _waits(span: Span) -> bool:
+    called = openinference.kind_of(span) == "LLM" or genai.operation_of(span) in genai.CALLS
+    told = any(event.name.startswith("gen_ai.") for event in span.events)
+    return called and not told and not any(key.startswith(_ANSWERS) for key in span.attributes)
+
+
+def _join(log: Span, seen: dict[tuple[str, str], int], waiting: dict[tuple[str, str], Span]) -> None:
+    """Add a log record to its span if that waits for it, or to the others of a span that is not in the file."""
+    key = (log.trace, log.id or str(log.number))
+    if key not in seen:
+        seen[key] = log.number
+        waiting[key] = log
+    elif key in waiting:
+        waiting[key].events += log.events
 
 
 def _take(span: Span, recorder: Recorder, ledger: Ledger) -> None:
@@ -98,9 +114,8 @@ def _take(span: Span, recorder: Recorder, ledger: Ledger) -> None:
         recorder.root(span.id, span.trace)
     try:
         if kind == "TOOL" or operation == "execute_tool":
-            call = span.attributes.get("gen_ai.tool.call.id") or span.attributes.get("tool_call.id")
-            if span.failed and isinstance(call, str):
-                recorder.tool_failed(span.number, span.trace, call)
+            if span.failed:
+                recorder.tool_failed(_failure(span))
             else:
                 ledger.noise(span.number, "tool span")
         elif kind in openinference.AGENTS or (not kind and operation in genai.AGENTS):
@@ -121,6 +136,20 @@ def _take(span: Span, recorder: Recorder, ledger: Ledger) -> None:
         ledger.unknown(span.number, str(reason))
     except BadRecord as reason:
         ledger.bad(span.number, str(reason))
+
+
+def _failure(span: Span) -> Failure:
+    def first(*names: str) -> Any:
+        return next((span.attributes[name] for name in names if span.attributes.get(name)), "")
+
+    call, tool = first("gen_ai.tool.call.id", "tool_call.id"), first("gen_ai.tool.name", "tool.name")
+    return Failure(
+        span.number,
+        span.trace,
+        call if isinstance(call, str) else "",
+        tool if isinstance(tool, str) and tool else span.name,
+        first("gen_ai.tool.call.arguments", "tool.parameters", "input.value", "input"),
+    )
 
 
 def _take_call(

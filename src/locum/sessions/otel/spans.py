@@ -53,8 +53,6 @@ class Span(msgspec.Struct):
     events: list[Event] = []
     failed: bool = False
     annotations: list[dict[str, Any]] = []
-    logs: list[int] = []
-    """Records of the events that were logged for it."""
 
 
 def unpacked(value: Any) -> Iterator[Any]:
@@ -115,7 +113,6 @@ def span_of(raw: dict[str, Any], number: int) -> Span:
         attributes["openinference.span.kind"] = raw["span_kind"]
     if is_log(raw):
         span.events = [_logged(raw, attributes)]
-        span.logs = [number]
     else:
         span.events = [*_events(raw.get("events")), *_events(attributes.get("events"))]
     return span

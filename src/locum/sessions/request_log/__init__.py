@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from locum.sessions.grouping import Call, Grouping, side_call
 from locum.sessions.json_records import head_values, read_records
 from locum.sessions.jsonl import BadRecord
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.sessions.request_log import anthropic, openai
 from locum.sessions.request_log.exchanges import Exchange, exchange_of
-from locum.sessions.grouping import Call, Grouping, side_call
 from locum.types import Session
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from locum.sessions.chat_messages import Conversation, tool_schemas, with_signals
 from locum.sessions.claude_code.texts import hear
+from locum.sessions.grouping import Call
 from locum.sessions.jsonl import BadRecord, kind_of
 from locum.sessions.providers import provider_of
 from locum.sessions.request_log.exchanges import Exchange
-from locum.sessions.grouping import Call
 from locum.types import Signal
 
 _HIDDEN = frozenset({"thinking", "redacted_thinking"})

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from locum.sessions.chat_messages import Conversation, tool_schemas, with_signals
+from locum.sessions.grouping import Call
 from locum.sessions.jsonl import BadRecord, decode
 from locum.sessions.providers import provider_of
 from locum.sessions.request_log.exchanges import Exchange
-from locum.sessions.grouping import Call
 from locum.types import Signal
 
 _FAILED = re.compile(r"\[(?:The command completed|Command finished) with exit code [1-9][0-9]*\.?\]|^ERROR:")

@@ -9,16 +9,19 @@ import msgspec
 
 from locum.sessions.chat_messages import with_signals
 from locum.sessions.grouping import Call, Grouping, side_call
-from locum.sessions.jsonl import BadRecord
+from locum.sessions.jsonl import BadRecord, arguments
 from locum.sessions.ledger import Ledger
 from locum.sessions.providers import provider_of
 from locum.sessions.tracing.messages import Talk, Unfamiliar
 from locum.sessions.tracing.scores import Scale, Score
 from locum.sessions.tracing.tools import schemas
-from locum.types import Message, Session, Signal
+from locum.types import Message, Session, Signal, ToolCall
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "max_tokens_reached"})
 _STOPPED = frozenset({"content_filter", "safety", "guardrail_intervened", "cancelled", "recitation"})
+
+
+_AROUND = "step around calls"
 
 
 class Traced(msgspec.Struct, frozen=True):
@@ -45,6 +48,19 @@ class Traced(msgspec.Struct, frozen=True):
     only the one with the most messages."""
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """A tool call that failed, as the span of the tool has it."""
+
+    number: int
+    """Of its record."""
+    trace: str
+    call: str = ""
+    """The call's id; where it is empty, the first call of that tool with these arguments is meant."""
+    tool: str = ""
+    arguments: Any = None
+    """An object, or the text of one."""
+
+
 class Recorder:
     """Takes what a file holds, in any order, and hands out its sessions.
 
@@ -55,14 +71,14 @@ class Recorder:
     def __init__(self, path: Path, format: str, ledger: Ledger) -> None:
         self._path, self._format, self._ledger = path, format, ledger
         self._grouping = Grouping(ledger)
-        self._outer: list[Traced] = []
+        self._outer: dict[str, Traced] = {}  # trace -> the one with the most messages of what is around its calls
         self._inner: set[str] = set()
         self._conversations: dict[str, str] = {}  # trace -> conversation
         self._roots: dict[str, str] = {}  # what is not a call and stands for its whole trace -> trace
         self._answers: dict[str, str] = {}  # call -> id of the message that answered it
         self._traces: dict[str, set[str]] = {}  # id of an answer -> traces
         self._last: dict[str, tuple[str, int, str]] = {}  # trace -> time, number and id of its last answer
-        self._failed: dict[tuple[str, str], list[int]] = {}  # trace and tool call -> records
+        self._failures: dict[str, list[Failure]] = {}  # by trace
         self._scores: list[Score] = []
 
     def belongs(self, trace: str, conversation: Any) -> None:
@@ -74,9 +90,9 @@ class Recorder:
         """A record that is no call stands for its whole trace: scores of the one are the other's."""
         self._roots[id] = trace
 
-    def tool_failed(self, number: int, trace: str, call: str) -> None:
+    def tool_failed(self, failure: Failure) -> None:
         """A tool call failed; the record counts as used if a session holds that call."""
-        self._failed.setdefault((trace, call), []).append(number)
+        self._failures.setdefault(failure.trace, []).append(failure)
 
     def score(self, score: Score) -> None:
         """Somebody judged."""
@@ -85,31 +101,30 @@ class Recorder:
     def take(self, traced: Traced) -> None:
         """Take a call; it is accounted for at once or when the sessions are made."""
         self.belongs(traced.trace, traced.conversation)
-        if traced.outer:
-            self._outer.append(traced)
-        else:
+        if not traced.outer:
             self._take(traced)
+            return
+        trace = traced.trace or f"#{traced.number}"
+        known = self._outer.get(trace)
+        if trace in self._inner or (known is not None and _length(known) >= _length(traced)):
+            self._ledger.noise(traced.number, _AROUND)
+            return
+        self._outer[trace] = traced
+        if known is not None:
+            self._ledger.noise(known.number, _AROUND)
 
     def sessions(self) -> tuple[Session, ...]:
         """The sessions, once everything is taken."""
-        fullest: dict[str, Traced] = {}
-        for traced in self._outer:
-            known = fullest.setdefault(traced.trace, traced)
-            if len(traced.asked) + len(traced.said) > len(known.asked) + len(known.said):
-                fullest[traced.trace] = traced
-        for traced in self._outer:
-            if traced.trace and (traced.trace in self._inner or traced is not fullest[traced.trace]):
-                self._ledger.noise(traced.number, "step around calls")
-            else:
-                self._take(traced)
+        for traced in self._outer.values():
+            self._take(traced)
         marks, rewards = self._judged()
         used: set[int] = set()
         sessions = tuple(self._session(call, marks, rewards, used) for call in self._grouping.longest())
-        for numbers in self._failed.values():
-            for number in numbers:
-                if number in used:
-                    self._ledger.used(number)
-                self._ledger.noise(number, "failed tool call of no session")
+        for failure in (one for failures in self._failures.values() for one in failures):
+            if failure.number in used:
+                self._ledger.used(failure.number)
+            else:
+                self._ledger.noise(failure.number, "failed tool call of no session")
         return sessions
 
     def _take(self, traced: Traced) -> None:
@@ -126,6 +141,8 @@ class Recorder:
             return
         if traced.trace and not traced.outer:
             self._inner.add(traced.trace)
+            if (around := self._outer.pop(traced.trace, None)) is not None:
+                self._ledger.noise(around.number, _AROUND)
         if (kind := side_call(call)) is not None:
             self._ledger.noise(traced.number, kind)
             return
@@ -173,15 +190,9 @@ class Recorder:
         self, call: Call, marks: dict[str, list[Signal]], rewards: dict[str, float], used: set[int]
     ) -> Session:
         traces = sorted({trace for message in call.messages for trace in self._traces.get(message.id or "", ())})
-        messages = []
-        for message in call.messages:
-            signals = list(marks.get(message.id or "", ()))
-            for made in message.tool_calls:
-                for trace in traces:
-                    if (numbers := self._failed.get((trace, made.id))) is not None:
-                        signals.append("tool_error")
-                        used.update(numbers)
-            messages.append(with_signals(message, *signals))
+        messages = [with_signals(message, *marks.get(message.id or "", ())) for message in call.messages]
+        failures = [failure for trace in traces for failure in self._failures.get(trace, ())]
+        used.update(_mark_failures(messages, failures))
         conversations = sorted({self._conversations[trace] for trace in traces if trace in self._conversations})
         name = next(iter([*conversations, *traces]), call.beginning)
         return Session(
@@ -196,6 +207,31 @@ class Recorder:
             model=call.model,
             reward=_reward(traces, conversations, rewards),
         )
+
+
+def _length(traced: Traced) -> int:
+    return len(traced.asked) + len(traced.said)
+
+
+def _mark_failures(messages: list[Message], failures: list[Failure]) -> Iterator[int]:
+    """Mark the messages whose tool calls failed; the numbers of the records that say so."""
+    made = [(at, call) for at, message in enumerate(messages) for call in message.tool_calls]
+    for failure in failures:
+        for place, (at, call) in enumerate(made):
+            if failure.call == call.id if failure.call else _is_of(failure, call):
+                messages[at] = with_signals(messages[at], "tool_error")
+                del made[place]
+                yield failure.number
+                break
+
+
+def _is_of(failure: Failure, call: ToolCall) -> bool:
+    if failure.tool != call.name:
+        return False
+    try:
+        return arguments(failure.arguments) == call.arguments
+    except BadRecord:
+        return False
 
 
 def _reward(traces: list[str], conversations: list[str], rewards: dict[str, float]) -> float | None:

@@ -33,6 +33,8 @@ _TURNED = frozenset({"not", "no", "in", "un", "dis", "non", "error", "errors", "
 _MACHINES = frozenset({"eval", "llm", "model", "auto_eval", "evaluator"})
 
 Opinion = Literal["praised", "corrected"]
+_SIGNS = ("+1", "-1")
+_OPINIONS: tuple[tuple[frozenset[str], Opinion], ...] = ((_PRAISE, "praised"), (_OBJECTION, "corrected"))
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -93,13 +95,13 @@ class Scale:
         """What a score says about the answer that it is of, or None where it says neither."""
         if score.of_machine:
             return None
-        label = " ".join(re.split(r"[\s_-]+", (score.label or "").strip().lower())) or (score.label or "")
-        label = label if label.strip() else ""
+        label = (score.label or "").strip().lower()
+        label = label if label in _SIGNS else re.sub(r"[\s_-]+", " ", label)
         words = _words(score.name)
         if label and not words & _TURNED:
-            for said, opinion in ((_PRAISE, "praised"), (_OBJECTION, "corrected")):
-                if label in said or (score.label or "").strip() in said:
-                    return opinion  # type: ignore[return-value]
+            for said, opinion in _OPINIONS:
+                if label in said:
+                    return opinion
         number = score.number_value
         if number is None or not words & (_BETTER | _REWARDS) or words & _TURNED:
             return None
