@@ -23,7 +23,7 @@ test: $(READY)
 
 # Among them: the libraries that read a dataset folder train on one.
 test-slow: $(READY)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop,ray]'
 	$(BIN)/python -m pytest -q -m slow
 
 check: $(READY)

@@ -1,5 +1,6 @@
 """The same function over many things on a Ray cluster, through Ray Data (https://docs.ray.io/en/latest/data)."""
 
+import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -55,14 +56,17 @@ class RayData:
         rows = [{"item": pickle.dumps(item)} for item in items]
         if not rows:
             return
-        work = _Work(pickle.dumps(function), self._version, self._version())
+        wanted = self._version()
+        work = _Work(pickle.dumps(function), self._version, wanted)
         # One block an item: logs differ in size by orders of magnitude.
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(work)
         try:
             for row in dataset.iter_rows():
+                if row["version"] != wanted:
+                    raise EngineError("a node has another version of Locum or of its libraries; install this one there")
                 yield pickle.loads(row["outcome"])
         except ray.exceptions.RayError as error:
-            raise EngineError(f"the Ray cluster failed: {_cause(error)}") from None
+            raise EngineError(f"the Ray cluster failed ({type(error).__name__}); its own logs say why") from None
 
 
 class _Work:
@@ -74,13 +78,7 @@ class _Work:
         self._wanted = wanted
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        if self._version() != self._wanted:
-            raise RuntimeError("a node has another version of Locum or of its libraries; install this one there")
-        return {"outcome": pickle.dumps(pickle.loads(self._function)(pickle.loads(row["item"])))}
-
-
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
+        version = self._version()
+        if version != self._wanted:
+            return {"version": version, "outcome": b""}
+        return {"version": version, "outcome": pickle.dumps(pickle.loads(self._function)(pickle.loads(row["item"])))}

@@ -41,7 +41,8 @@ def find(source: str) -> Found:
     try:
         info = store.get_file_info(path)
         named = info.type == fs.FileType.File
-        found = [info] if named else store.get_file_info(fs.FileSelector(path, recursive=True))
+        below = fs.FileSelector(path, recursive=True, allow_not_found=True)
+        found = [info] if named else store.get_file_info(below)
     except OSError as error:
         raise SourceError(f"cannot read {source}: {_first_line(error)}; check the address and the rights") from None
     objects = sorted((one for one in found if one.type == fs.FileType.File), key=lambda one: one.path)
