@@ -1,6 +1,5 @@
 """The same function over many things on a Ray cluster, through Ray Data (https://docs.ray.io/en/latest/data)."""
 
-import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar

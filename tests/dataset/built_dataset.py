@@ -9,7 +9,7 @@ import msgspec
 from locum.dataset import Options, Stats, read_drops, read_rows, read_stats
 from locum.dataset.cache import Readings, stamp
 from locum.dataset.intake import Intake, put_in_order, redact_reading
-from locum.dataset.redaction import Redactions
+from locum.dataset.redaction import Redactions, Redactor, mark
 from locum.dataset.split import SPLITS
 from locum.dataset.store import read_redactions
 from locum.dataset.write import write_dataset
@@ -33,7 +33,7 @@ def intake_of(readings: Readings, sessions: Sequence[Session], lines: Lines = NO
     """The sessions as if they were the content of one log."""
     log = Path("log.jsonl")
     reading = FileReading(str(log), "claude_code", tuple(sessions), lines)
-    packed = redact_reading(reading, salt, "0" * 64, (stamp(str(log)),), 0)
+    packed = redact_reading(reading, Redactor(salt, mark), "0" * 64, (stamp(str(log)),), 0)
     return put_in_order({log: readings.keep(log, packed)})
 
 

@@ -130,8 +130,16 @@ def take_in(
     return put_in_order(outcomes, all_skipped(found, outcomes.values()))
 
 
-def take_in_log(log: Log, salt: str, agents: frozenset[str] = frozenset()) -> bytes | Skipped:
+def take_in_log(
+    log: Log, salt: str, agents: frozenset[str] = frozenset(), redactor: Redactor | None = None
+) -> bytes | Skipped:
     """Read and redact one log.
+
+    Args:
+        log: where it is.
+        salt: goes into the hashes.
+        agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
+        redactor: writes marks; None: a new one.
 
     Returns:
         what `cache.pack` makes of it, with marks where secrets were; or why it was not read.
@@ -146,20 +154,22 @@ def take_in_log(log: Log, salt: str, agents: frozenset[str] = frozenset()) -> by
             sha256 = files.sha256_file(path)
     except OSError as error:
         return Skipped(str(log), f"cannot be read: {error.strerror or type(error).__name__}")
-    return redact_reading(reading, salt, sha256, (before, *map(stamp, reading.beside)), now)
+    stamps = (before, *map(stamp, reading.beside))
+    return redact_reading(reading, redactor or Redactor(salt, mark), sha256, stamps, now)
 
 
-def redact_reading(reading: FileReading, salt: str, sha256: str, stamps: tuple[Stamp, ...], read: int) -> bytes:
+def redact_reading(
+    reading: FileReading, redactor: Redactor, sha256: str, stamps: tuple[Stamp, ...], read: int
+) -> bytes:
     """What `cache.pack` makes of a reading, with marks where secrets were.
 
     Args:
         reading: what one log holds.
-        salt: goes into the hashes.
+        redactor: writes marks.
         sha256: of the log's bytes.
         stamps: of the log and of what was looked at beside it.
         read: when it was read, in nanoseconds since 1970.
     """
-    redactor = Redactor(salt, mark)
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     encoder = msgspec.json.Encoder()
     frames: list[bytes] = []
