@@ -19,7 +19,7 @@ import tempfile
 import time
 import venv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,9 @@ class Unredacted(Redactor):
         return text
 
 
-def take_in_unredacted(log: Log) -> bytes | Skipped:
+def take_in_unredacted(logs: Sequence[Log]) -> list[bytes | Skipped]:
     """In a worker."""
-    return take_in_log(log, "salt", redactor=Unredacted("salt", mark))
+    return [take_in_log(log, "salt", redactor=Unredacted("salt", mark)) for log in logs]
 
 
 def write_logs(folder: Path, source: Path | None, megabytes: int) -> float:
@@ -89,10 +89,10 @@ def _another(raw: bytes, copy: int) -> bytes:
 def ours(logs: Path, redacted: bool) -> dict[str, float]:
     """Extract in this process and say what it took."""
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch, Processes(WORKERS) as processes:
+    with tempfile.TemporaryDirectory() as scratch, Processes(WORKERS, least=0) as processes:
         os.environ["LOCUM_HOME"] = str(Path(scratch) / "home")
 
-        def unredacted(_: Callable[..., Any], items: Iterable[Log]) -> Iterator[bytes | Skipped]:
+        def unredacted(_: Callable[..., Any], items: Iterable[list[Log]]) -> Iterator[list[bytes | Skipped]]:
             return processes(take_in_unredacted, items)
 
         each: Any = processes if redacted else unredacted

@@ -19,7 +19,7 @@ from locum import home
 from locum.dataset import cache, near_duplicates
 from locum.dataset.build import Options, build_session
 from locum.dataset.intake import stored_sessions, take_in
-from locum.dataset.near_duplicates import THRESHOLD, clusters, question_and_answer, signature
+from locum.dataset.near_duplicates import THRESHOLD, clusters, question_and_answer, signatures
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.store import decode_row
 from locum.progress import silent
@@ -46,7 +46,7 @@ def rows_of(source: Path) -> list[Row]:
 
 def minima(texts: list[tuple[str, str]]) -> Bytes:
     """Signatures as an array of shape (rows, part, 256)."""
-    made = b"".join(near_duplicates._signature(*pair, seed=1) for pair in texts)
+    made = b"".join(near_duplicates._signatures(texts, seed=1))
     return np.frombuffer(made, np.uint8).reshape(len(texts), 64, 2, 4).swapaxes(1, 2).reshape(len(texts), 2, 256)
 
 
@@ -75,7 +75,7 @@ def study(name: str, rows: list[Row]) -> None:
         both = nearest(whole, at, earlier).min(axis=1)
         for least in (0.7, 0.8, 0.9):
             counts[f"both {least}"] += bool((both >= least).any())
-    names = clusters([signature(row) for row in rows])
+    names = clusters(signatures(rows))
     sizes = Counter(names)
     lineages: dict[int, set[str]] = {}
     for row, first in zip(rows, names, strict=True):
@@ -106,9 +106,9 @@ def speed() -> None:
     ]
     chars = sum(len(message.content) for row in rows for message in row.messages) // len(rows)
     start = time.perf_counter()
-    signatures = [signature(row) for row in rows]
+    signed = signatures(rows)
     print(f"signatures of rows of {chars} characters: {len(rows) / (time.perf_counter() - start):,.0f} rows/s")
-    many = [rng.randbytes(len(signatures[0])) for _ in range(100_000)]
+    many = [rng.randbytes(len(signed[0])) for _ in range(100_000)]
     start = time.perf_counter()
     clusters(many)
     print(f"clusters of {len(many):,} signatures: {time.perf_counter() - start:.2f} s")

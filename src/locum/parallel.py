@@ -1,5 +1,6 @@
 """The same function over many things at once, in order and with bounded memory."""
 
+import gc
 import multiprocessing
 import os
 from collections import deque
@@ -32,8 +33,12 @@ class Processes:
     process.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        """Args: workers: at least 1; None takes one a core."""
+    def __init__(self, workers: int | None = None, least: int = 48 * 1024 * 1024) -> None:
+        """Args:
+        workers: at least 1; None takes one a core.
+        least: bytes of input below which starting processes costs about what it saves (see `suited`).
+        """
+        self.least = least
         self._workers = workers or os.cpu_count() or 1
         self._pool: ProcessPoolExecutor | None = None
 
@@ -49,7 +54,9 @@ class Processes:
         if self._pool is None:
             # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
             # theirs.
-            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                self._workers, multiprocessing.get_context("spawn"), initializer=_collect_seldom
+            )
         coming = iter(items)
         waiting: deque[tuple[A, Future[B] | None]] = deque()
 
@@ -75,3 +82,14 @@ class Processes:
             return self._pool.submit(function, item)
         except BrokenProcessPool:
             return None
+
+
+def suited(each: Each, size: int) -> Each:
+    """`each`, or `here` where these are processes and there are too few bytes of input for them."""
+    return here if isinstance(each, Processes) and size < each.least else each
+
+
+def _collect_seldom() -> None:
+    """What workers make lives shortly and hardly ever in cycles: looking for these takes a twentieth of their time."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)

@@ -163,7 +163,7 @@ def test_progress_is_told_and_processes_build_the_same(tmp_path: Path) -> None:
     readings = Readings(tmp_path)
     given_sessions = [work(n, says("padding " * 40_000, "truncated")) for n in range(4)]
     intake = intake_of(readings, given_sessions)
-    with Processes(2) as processes:
+    with Processes(2, least=0) as processes:
         write_dataset(tmp_path / "many", intake, readings, SALT, progress=progress, each=processes)
     write_dataset(tmp_path / "one", intake, readings, SALT, each=here)
     assert told == [(2, 4), (4, 4)]

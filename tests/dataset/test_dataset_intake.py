@@ -15,7 +15,7 @@ from locum.dataset.intake import Intake, stored_sessions, take_in
 from locum.errors import SourceError
 from locum.parallel import Processes
 from locum.progress import silent
-from locum.sessions.discover import Skipped
+from locum.sessions.discover import Log, Skipped
 from locum.types import Session
 
 ADDRESS = "ada" + "@" + "analytical.org"
@@ -54,9 +54,9 @@ def read_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     whole = intake.take_in_log
 
-    def told(path: Path, salt: str, agents: frozenset[str]) -> bytes | Skipped:
-        read.append(path.name)
-        return whole(path, salt, agents)
+    def told(log: Log, salt: str, agents: frozenset[str]) -> bytes | Skipped:
+        read.append(Path(log).name)
+        return whole(log, salt, agents)
 
     monkeypatch.setattr(intake, "take_in_log", told)
     return read
@@ -103,7 +103,7 @@ def test_processes_take_in_the_same(tmp_path: Path) -> None:
         told.append((work, done, total, note))
 
     one, many = Readings(tmp_path / "one"), Readings(tmp_path / "many")
-    with Processes(2) as processes:
+    with Processes(2, least=0) as processes:
         taken = take_in([tmp_path / "logs"], many, "salt", progress, processes)
     alone = take_in([tmp_path / "logs"], one, "salt", silent)
     assert sessions(taken, many) == sessions(alone, one)

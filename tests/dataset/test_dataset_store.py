@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locum.dataset import read_drops, read_rows, read_stats
-from locum.dataset.store import decode_row, encode_row, read_redactions, redactions_file
+from locum.dataset.store import EncodedMessage, decode_row, encode_row, read_redactions, redactions_file
 from locum.errors import DatasetError
 from locum.types import Message, Row, Session, ToolCall
 
@@ -114,10 +114,10 @@ def test_a_failed_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pyte
     write(folder, small_sessions())  # replaces it
     before = read(folder)
 
-    def full(row: Row) -> bytes:
+    def full(message: Message) -> EncodedMessage:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("locum.dataset.build.encode_row", full)
+    monkeypatch.setattr("locum.dataset.build.encode_message", full)
     with pytest.raises(OSError, match="No space"):
         write(folder, small_sessions()[1:])
     assert read(folder) == before

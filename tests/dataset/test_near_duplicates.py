@@ -19,7 +19,7 @@ from locum.dataset.near_duplicates import (
     jaccard,
     leaks,
     question_and_answer,
-    signature,
+    signatures,
 )
 from locum.dataset.split import SPLITS
 from locum.dataset.store import encode_row
@@ -57,7 +57,7 @@ def pair(rng: random.Random, question: float, answer: float, chars: int = 1500) 
 
 
 def clustered(rows: Iterable[Row]) -> list[int]:
-    return clusters([signature(row) for row in rows])
+    return clusters(signatures(list(rows)))
 
 
 def together(one: Row, other: Row) -> bool:
@@ -69,7 +69,7 @@ class TestWhatIsCompared:
         one = row(Message("user", "Show  me\nthe List"), Message("assistant", "", (call(b=1, a="X"),)))
         other = row(Message("user", "show me the list"), Message("assistant", "", (call(a="x", b=1),)))
         assert question_and_answer(one) == question_and_answer(other)
-        assert signature(one) == signature(other)
+        assert signatures([one]) == signatures([other])
 
     def test_the_system_message_is_no_part_of_it(self) -> None:
         bare = asked("Is it late?", "No.")
@@ -129,9 +129,9 @@ class TestWhatIsNearlyTheSame:
 
     def test_any_text_has_a_signature(self) -> None:
         for text in ("", " ", "x", "\ud800", "🦉" * 300, "a" * 5000, "ß" * SHORT):
-            made = signature(asked(text, text))
+            [made] = signatures([asked(text, text)])
             assert len(made) == 512
-            assert made == signature(asked(text, text))
+            assert [made] == signatures([asked(text, text)])
 
     def test_no_rows(self) -> None:
         assert clusters([]) == []

@@ -2,6 +2,7 @@
 so that many sessions are built at once; what concerns all of them together is settled in `locum.dataset.write`."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 
@@ -11,8 +12,9 @@ from locum.dataset.details import Held
 from locum.dataset.documents import Handling, Standing, find_standing, in_force
 from locum.dataset.families import FamilyRules, family_of
 from locum.dataset.legibility import judge
-from locum.dataset.near_duplicates import Signature, signature
-from locum.dataset.store import encode_row
+from locum.dataset.near_duplicates import Signature, signatures
+from locum.dataset.once import OncePerMessage
+from locum.dataset.store import assemble_row, encode_message, encode_tools
 from locum.dataset.turns import Step, Turn, steps
 from locum.errors import DatasetError
 from locum.files import digest
@@ -55,7 +57,6 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
     """The row as `encode_row` writes it."""
     content: bytes
     """Digest of prompt, response; equal for rows that differ in spacing and in the ids of calls alone."""
-    signature: Signature
     family: str
     tier: Tier
     model: str
@@ -80,6 +81,8 @@ class BuiltSession(msgspec.Struct, frozen=True, array_like=True):
     """All turns of a session, and the documents that stand in it."""
 
     turns: tuple[Built, ...]
+    signatures: tuple[Signature, ...]
+    """Of the rows among the turns."""
     standing: tuple[Standing, ...]
 
 
@@ -95,16 +98,18 @@ def build_session(session: Session, options: Options) -> BuiltSession:
         made = walk.row(part)
         reason = made if isinstance(made, str) else ""
         name = part.message.id
+        # A row may still become a drop among all others, by itself or with its like.
+        said = excerpt(part.message)
         built.append(
             Built(
-                drop=Drop(session.id, part.index, reason, excerpt(part.message), session.source, session.lineage),
+                drop=Drop(session.id, part.index, reason, said, session.source, session.lineage),
                 key=b"" if name is None else message_key(session.format, name),
                 narrates=part.narrates,
                 row=None if isinstance(made, str) else made,
                 contrast=walk.contrast(part, reason) if reason in CONTRASTED else None,
             )
         )
-    return BuiltSession(tuple(built), standing)
+    return BuiltSession(tuple(built), tuple(signatures(walk.rows)), standing)
 
 
 class _Walk:
@@ -113,10 +118,14 @@ class _Walk:
     def __init__(self, session: Session, standing: tuple[Standing, ...], options: Options) -> None:
         self._session, self._standing, self._options = session, standing, options
         self._tools = digest(session.tools)
+        self._encoded_tools = encode_tools(session.tools)
+        self._content = OncePerMessage(_content)
+        self._encoded = OncePerMessage(encode_message)
         self._rules = FamilyRules(options.families)
         self._held = Held(session)
         self._after: dict[int, After] | None = None
         self.window = Window(options.context_chars, options.response_chars)
+        self.rows: list[Row] = []
 
     def row(self, turn: Turn) -> Made | str:
         """The turn's row, or the reason why it has none."""
@@ -131,7 +140,7 @@ class _Walk:
         if self._held.missing(turn, prompt):
             return "rests_on_missing"
         messages = (*prompt, turn.response)
-        content = digest([_normalised(message) for message in messages])
+        content = sha256(b"".join(map(self._content, messages))).hexdigest()
         structure, family = self._families(turn, prompt)
         row = Row(
             id=digest([structure, content, self._tools]),
@@ -151,10 +160,10 @@ class _Walk:
             refines=None if family == structure else structure,
             documents=in_force(self._standing, turn.index),
         )
+        self.rows.append(row)
         return Made(
-            line=encode_row(row),
+            line=assemble_row(row, tuple(map(self._encoded, messages)), self._encoded_tools),
             content=bytes.fromhex(content)[:16],
-            signature=signature(row),
             family=family,
             tier=row.tier,
             model=model_of(session),
@@ -189,10 +198,11 @@ def _tier(session: Session, turn: Turn) -> Tier:
     return "verified" if signals or (calls and len(turn.results) == len(calls)) else "recorded"
 
 
-def _normalised(message: Message) -> list[object]:
-    """What two equal messages have in common whatever their spacing and the ids of their calls."""
+def _content(message: Message) -> bytes:
+    """The same for two messages that differ in spacing and in the ids of their calls alone."""
     calls = [[call.name, call.arguments] for call in message.tool_calls]
-    return [message.role, " ".join(message.content.split()), calls]
+    content = [message.role, " ".join(message.content.split()), calls]
+    return sha256(msgspec.json.encode(content, order="deterministic")).digest()
 
 
 def model_of(session: Session) -> str:
@@ -202,5 +212,10 @@ def model_of(session: Session) -> str:
 
 def excerpt(message: Message) -> str:
     """The beginning of a turn, its calls by name and arguments."""
-    calls: Sequence[str] = [f"{c.name}({msgspec.json.encode(c.arguments).decode()})" for c in message.tool_calls]
-    return " ".join(" ".join((message.content[: 2 * _EXCERPT], *calls)).split())[:_EXCERPT]
+    said = " ".join(message.content[: 2 * _EXCERPT].split())
+    for call in message.tool_calls:
+        if len(said) >= _EXCERPT:
+            break
+        arguments = msgspec.json.encode(call.arguments)[: 8 * _EXCERPT].decode("utf-8", "ignore")
+        said = f"{said} {call.name}({' '.join(arguments.split())})".lstrip()
+    return said[:_EXCERPT]

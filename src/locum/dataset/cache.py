@@ -138,7 +138,7 @@ class Readings:
 
     def _place(self, log: Log) -> Path:
         # With the path as it was named: sessions show it.
-        name = hashlib.sha256(f"{os.path.realpath(log)}\0{log}".encode("utf-8", "surrogateescape")).hexdigest()
+        name = hashlib.sha256(f"{os.path.abspath(log)}\0{log}".encode("utf-8", "surrogateescape")).hexdigest()
         return self._folder / f"{name[:40]}{_SUFFIX}"
 
 

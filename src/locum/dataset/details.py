@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from locum.dataset.once import OncePerMessage
 from locum.dataset.turns import Turn
 from locum.types import Message, Session
 
@@ -29,7 +30,8 @@ _STEM = 4
 """Shorter names of files than this may be variables with an attribute."""
 
 _WORDS = re.compile(rb"[a-z0-9_][a-z0-9_.@-]{3,}[a-z0-9_]")
-_WORD = re.compile(r"(?<![\w.@-])[a-z0-9_][a-z0-9_.@-]{3,}[a-z0-9_](?![\w@(-])", re.ASCII)
+# Only words with a digit or a dot can be details; most have neither.
+_WORD = re.compile(r"(?<![\w.@-])(?=[a-z_@-]*[0-9.])[a-z0-9_][a-z0-9_.@-]{3,}[a-z0-9_](?![\w@(-])", re.ASCII)
 _NUMBER = re.compile(r"(?![1-9]\d?0+$)\d{5,}")  # a round one may be the agent's choice: a timeout, a limit
 _ID = re.compile(r"(?!\d+[a-z]{1,3}$)(?=.*[a-z])(?=(?:\D*\d){3})[\w-]{6,}", re.ASCII)
 _FILE = re.compile(
@@ -60,6 +62,7 @@ class Held:
         self._session = session
         self._at = 0
         self._tools: str | None = None
+        self._text = OncePerMessage(_text)
         self._words = _Index(session.messages, lambda text: _WORDS.findall(text.lower().encode()))
         self._lines = _Index(session.messages, lambda text: _long_lines(text.lower()))
 
@@ -101,12 +104,14 @@ class Held:
 
     def _shown(self, prompt: Sequence[Message]) -> str:
         if self._tools is None:
-            self._tools = msgspec.json.encode(self._session.tools).decode()
-        texts = [self._tools]
-        for message in prompt:
-            texts.append(message.content)
-            texts += (text for call in message.tool_calls for _, text in _named(call.arguments))
-        return "\n".join(texts).lower()
+            self._tools = msgspec.json.encode(self._session.tools).decode().lower()
+        return "\n".join((self._tools, *map(self._text, prompt)))
+
+
+def _text(message: Message) -> str:
+    texts = [message.content]
+    texts += (text for call in message.tool_calls for _, text in _named(call.arguments))
+    return "\n".join(texts).lower()
 
 
 class _Index:
@@ -142,9 +147,10 @@ def _details(response: Message) -> tuple[set[str], list[tuple[str, ...]]]:
         for name, text in _named(call.arguments):
             if len(text) <= _ONE_LINE and "\n" not in text:
                 texts.append(text)
-            lines = tuple(_long_lines(text.lower()))
-            if lines and ("\n" in text or name.startswith("old")):
-                quotes.append(lines)
+            if "\n" in text or name.startswith("old"):
+                lines = tuple(_long_lines(text.lower()))
+                if lines:
+                    quotes.append(lines)
     words = {word for text in texts for word in _WORD.findall(text.lower()) if _is_detail(word)}
     return words, quotes
 

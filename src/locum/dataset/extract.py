@@ -14,7 +14,7 @@ from locum.dataset.intake import Intake, take_in
 from locum.dataset.stats import Stats
 from locum.dataset.terms import LOOKED_AT, check
 from locum.dataset.write import write_dataset
-from locum.parallel import Each
+from locum.parallel import Each, Processes
 from locum.progress import Progress, silent
 from locum.sessions.discover import Log
 
@@ -56,8 +56,8 @@ def extract(
     """
     salt = home.salt()
     allowed = consent.allowed(allow_terms)
-    with cache.opened(salt, agents) as readings:
-        intake = take_in(sources, readings, salt, progress, each, agents)
+    with cache.opened(salt, agents) as readings, Processes() as processes:
+        intake = take_in(sources, readings, salt, progress, each or processes, agents)
         check(Counter(placed.note.model for placed in intake.sessions), allowed, "session")
         before_writing()
         stats = write_dataset(folder, intake, readings, salt, options=options, allowed_terms=allowed, progress=progress)

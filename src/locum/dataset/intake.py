@@ -20,7 +20,7 @@ from locum.dataset.build import model_of
 from locum.dataset.cache import LogNote, Readings, SessionNote, Stamp, pack, stamp
 from locum.dataset.redaction import Redactor, mark
 from locum.dataset.split import in_order, start_of
-from locum.parallel import Each, Processes, here
+from locum.parallel import Each, here, suited
 from locum.progress import Progress
 from locum.sessions.discover import Log, Skipped, discover, distinct_files
 from locum.sessions.lineage import distinct_ids, lineages, member
@@ -29,8 +29,8 @@ from locum.sessions.read import all_skipped, check_sources, file_size, read_file
 from locum.sessions.reader import FileReading
 from locum.types import BadLine, Lines
 
-_WORTH_A_POOL = 48 * 1024 * 1024
-"""Bytes below which starting processes costs about what it saves."""
+_BATCH = 1024 * 1024
+"""Bytes of logs that are read together."""
 _LEVEL = 1
 """Of compression: what is written is read once, soon."""
 
@@ -92,7 +92,7 @@ def take_in(
     readings: Readings,
     salt: str,
     progress: Progress,
-    each: Each | None = None,
+    each: Each = here,
     agents: frozenset[str] = frozenset(),
 ) -> Intake:
     """Read, redact and put away every session of the sources; only logs that changed are read.
@@ -102,7 +102,7 @@ def take_in(
         readings: where the sessions are put, and those of unchanged logs are found.
         salt: goes into the hashes of what is redacted.
         progress: told how many bytes of all are read.
-        each: who does the work; None takes worker processes where there is enough of it.
+        each: who reads.
         agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
 
     Raises:
@@ -111,23 +111,39 @@ def take_in(
     found = [part for source in sources for part in discover(source)]
     logs = distinct_files(found)
     known = {log: note for log in logs if (note := readings.find(log)) is not None}
-    fresh = [log for log in logs if log not in known]
-    sizes = [file_size(log) for log in fresh]
+    sizes = {log: file_size(log) for log in logs if log not in known}
     done = sum(note.stamps[0].size for note in known.values())
-    total = done + sum(sizes)
+    total = done + sum(sizes.values())
     progress("reading sessions", done, total, f"{len(known)} of {len(logs)} files")
     read: dict[Log, LogNote | Skipped] = {}
-    with Processes() as processes:
-        if each is None:
-            each = processes if sum(sizes) >= _WORTH_A_POOL and len(fresh) > 1 else here
-        taken = each(partial(take_in_log, salt=salt, agents=agents), fresh)
-        for number, (log, size, outcome) in enumerate(zip(fresh, sizes, taken, strict=True), len(known) + 1):
+    batches = _batches(sizes)
+    take = suited(each, sum(sizes.values()))(partial(take_in_logs, salt=salt, agents=agents), batches)
+    for batch, taken in zip(batches, take, strict=True):
+        for log, outcome in zip(batch, taken, strict=True):
             read[log] = outcome if isinstance(outcome, Skipped) else readings.keep(log, outcome)
-            done += size
-            progress("reading sessions", done, total, f"{number} of {len(logs)} files")
+        done += sum(sizes[log] for log in batch)
+        progress("reading sessions", done, total, f"{len(known) + len(read)} of {len(logs)} files")
     outcomes = {log: known.get(log) or read[log] for log in logs}
     check_sources(found, outcomes)
     return put_in_order(outcomes, all_skipped(found, outcomes.values()))
+
+
+def _batches(sizes: Mapping[Log, int]) -> list[list[Log]]:
+    """Logs in their order, small ones together, so that handing them over costs little beside reading them."""
+    batches: list[list[Log]] = []
+    room = 0
+    for log, size in sizes.items():
+        if not batches or size > room:
+            batches.append([])
+            room = _BATCH
+        batches[-1].append(log)
+        room -= size
+    return batches
+
+
+def take_in_logs(logs: Sequence[Log], salt: str, agents: frozenset[str] = frozenset()) -> list[bytes | Skipped]:
+    """`take_in_log` for each of several."""
+    return [take_in_log(log, salt, agents) for log in logs]
 
 
 def take_in_log(

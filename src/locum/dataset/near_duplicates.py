@@ -20,6 +20,7 @@ hardly a true pair is missed: of 20,000 planted at 0.8 in both parts, none.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -53,6 +54,8 @@ those in between, or in other buckets too."""
 _PAIRS = 1 << 16
 _SEED = 1
 _SECOND_SEED = 2
+_TOGETHER = 16
+"""Rows that are signed at once: more would not stay in the processor's cache."""
 _BLOCK = 1 << 20
 """Bytes of rows that are signed together."""
 _BASE = 0x9E3779B97F4A7C15
@@ -74,9 +77,9 @@ class Leak(msgspec.Struct, frozen=True):
     answer: float
 
 
-def signature(row: Row) -> Signature:
-    """What `clusters` needs of a row."""
-    return _signature(*question_and_answer(row), _SEED)
+def signatures(rows: Sequence[Row]) -> list[Signature]:
+    """What `clusters` needs of each row; of many together they cost half of what they cost one by one."""
+    return _signatures([question_and_answer(row) for row in rows], _SEED)
 
 
 def clusters(signatures: Sequence[Signature]) -> list[int]:
@@ -146,7 +149,8 @@ def leaks(folder: Path, each: Each = here) -> list[Leak]:
 
 
 def _signed(lines: bytes) -> list[Signature]:
-    return [_signature(*question_and_answer(decode_row(line)), _SECOND_SEED) for line in lines.splitlines()]
+    rows = map(decode_row, lines.splitlines())
+    return _signatures([question_and_answer(row) for row in rows], _SECOND_SEED)
 
 
 def question_and_answer(row: Row, least: int = QUESTION_CHARS) -> tuple[str, str]:
@@ -188,39 +192,46 @@ def _levelled(message: Message) -> str:
     return " ".join(" ".join(parts).casefold().split())
 
 
-def _signature(question: str, answer: str, seed: int) -> Signature:
-    hashes = _hashes(question), _hashes(answer)
-    ends = [0, len(hashes[0]), len(hashes[0]) + len(hashes[1])]
-    minima = rensa.RMinHash.digest_matrix_from_flat_token_hashes(np.concatenate(hashes), ends, _SLOTS, seed)
-    low = np.array(minima.to_rows(), dtype=np.uint32).astype(np.uint8)
-    # Band by band: four bytes of the question's, four of the answer's.
-    return low.reshape(2, _BANDS, -1).swapaxes(0, 1).tobytes()
+def _signatures(texts: Sequence[tuple[str, str]], seed: int) -> list[Signature]:
+    """Of each question and answer."""
+    found: list[Signature] = []
+    for start in range(0, len(texts), _TOGETHER):
+        some = texts[start : start + _TOGETHER]
+        pieces = [_pieces_of(text) for pair in some for text in pair]
+        ends = [0, *accumulate(map(len, pieces))]
+        hashes = _mixed(np.concatenate(pieces))
+        minima = rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, ends, _SLOTS, seed)
+        low = np.array(minima.to_rows(), dtype=np.uint32).astype(np.uint8)
+        # Band by band: four bytes of the question's, four of the answer's.
+        table = low.reshape(len(some), 2, _BANDS, -1).swapaxes(1, 2).reshape(len(some), -1)
+        found += map(bytes, table)
+    return found
 
 
-def _hashes(text: str) -> NDArray[np.uint64]:
-    """A 64-bit hash of each piece.
+def _pieces_of(text: str) -> NDArray[np.uint64]:
+    """A number for each piece.
 
     The low bytes of a piece's eight characters are one number of 64 bits, which is read in place: in text of ASCII
     that is the whole piece. The rest of other characters is added as a polynomial over them, which is 0 where there is
-    none, so that a piece has the same hash in either kind of text.
+    none, so that a piece has the same number in either kind of text.
     """
     if len(text) < SHORT:
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return np.frombuffer(digest, np.uint64)
     if text.isascii():
-        return _mixed(_windows(text.encode("ascii")))
+        return _windows(text.encode("ascii"))
     characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     rest = (characters >> np.uint32(8)).astype(np.uint64)
     width, power = 1, _BASE
     while width < SHINGLE:
         rest = rest[:-width] * np.uint64(power) + rest[width:]
         width, power = 2 * width, power * power % 2**64
-    return _mixed(_windows(characters.astype(np.uint8).tobytes()) ^ (rest * np.uint64(_BASE)))
+    return _windows(characters.astype(np.uint8).tobytes()) ^ (rest * np.uint64(_BASE))
 
 
 def _windows(raw: bytes) -> NDArray[np.uint64]:
-    """Every eight bytes in a row, as numbers."""
-    return np.ndarray(len(raw) - SHINGLE + 1, "<u8", raw, strides=(1,)).astype(np.uint64)
+    """Every eight bytes in a row, as numbers; a view of them."""
+    return np.ndarray(len(raw) - SHINGLE + 1, "<u8", raw, strides=(1,))
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ publishing with them.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -80,31 +80,55 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     locum: _Locum | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Written(msgspec.Struct, frozen=True):
+    """`_Line`, its parts encoded already."""
+
+    messages: tuple[msgspec.Raw, ...]
+    tools: msgspec.Raw | msgspec.UnsetType
+    locum: dict[str, Any]
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Line).decode
 
 
+class EncodedMessage(msgspec.Struct, frozen=True):
+    """A message as rows hold it."""
+
+    wire: msgspec.Raw
+    note: msgspec.Raw
+
+
+def encode_message(message: Message) -> EncodedMessage:
+    """A message, encoded once for all rows that show it."""
+    note = _Note(message.origin, message.id, message.time, message.signals)
+    return EncodedMessage(msgspec.Raw(_encode(_to_wire(message))), msgspec.Raw(_encode(note)))
+
+
+def encode_tools(tools: tuple[dict[str, Any], ...]) -> msgspec.Raw | msgspec.UnsetType:
+    """Tool schemas, encoded once for all rows of a session."""
+    return msgspec.Raw(_encode(tools)) if tools else msgspec.UNSET
+
+
 def encode_row(row: Row) -> bytes:
     """A row as one JSON line, without the line break."""
-    notes = tuple(_Note(m.origin, m.id, m.time, m.signals) for m in row.messages)
-    about = _Locum(
-        id=row.id,
-        session=row.session,
-        lineage=row.lineage,
-        turn=row.turn,
-        family=row.family,
-        tier=row.tier,
-        format=row.format,
-        source=row.source,
-        time=row.time,
-        provider=row.provider,
-        model=row.model,
-        shortened=row.shortened,
-        refines=row.refines,
-        documents=row.documents,
-        notes=notes,
-    )
-    return _encode(_Line(tuple(map(_to_wire, row.messages)), row.tools, about))
+    return assemble_row(row, tuple(map(encode_message, row.messages)), encode_tools(row.tools))
+
+
+def assemble_row(row: Row, messages: Sequence[EncodedMessage], tools: msgspec.Raw | msgspec.UnsetType) -> bytes:
+    """What `encode_row` makes of a row whose messages and tools are encoded already."""
+    about = {name: getattr(row, name) for name in _ALWAYS}
+    about |= {name: value for name, default in _OTHERWISE if (value := getattr(row, name)) != default}
+    about["notes"] = [message.note for message in messages]
+    return _encode(_Written(tuple(message.wire for message in messages), tools, about))
+
+
+_ALWAYS = tuple(field.name for field in msgspec.structs.fields(_Locum) if field.required)
+_OTHERWISE = tuple(
+    (field.name, field.default)
+    for field in msgspec.structs.fields(_Locum)
+    if not field.required and field.name != "notes"
+)
 
 
 def decode_row(line: bytes) -> Row:

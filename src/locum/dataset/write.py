@@ -22,19 +22,17 @@ from locum.dataset.card import card
 from locum.dataset.contrast import Contrast
 from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
-from locum.dataset.near_duplicates import clusters, leaks
+from locum.dataset.near_duplicates import Signature, clusters, leaks
 from locum.dataset.redaction import Numbering, Redactions
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.stats import LineCounts, Stats
 from locum.dataset.store import CONTRASTS, DOCUMENTS, decode_row, redactions_file
 from locum.dataset.terms import check, under
 from locum.errors import DatasetError
-from locum.parallel import Each, Processes, here
+from locum.parallel import Each, here, suited
 from locum.progress import Progress, silent
 from locum.types import Drop, Lines, Session, Split
 
-_WORTH_A_POOL = 48 * 1024 * 1024
-"""Bytes of logs below which starting processes costs about what it saves."""
 _BATCH = 512 * 1024
 """Characters of sessions that are handed to a process together."""
 _Item = tuple[bytes, str, str]
@@ -50,7 +48,7 @@ def write_dataset(
     options: Options | None = None,
     allowed_terms: Sequence[str] = (),
     progress: Progress = silent,
-    each: Each | None = None,
+    each: Each = here,
 ) -> Stats:
     """Build and write a dataset; one that stands in the folder is replaced.
 
@@ -62,7 +60,7 @@ def write_dataset(
         options: budgets.
         allowed_terms: providers whose restrictive terms the user has taken note of.
         progress: told after every batch of sessions.
-        each: who does the work; None takes worker processes where there is enough of it.
+        each: who builds.
 
     Returns:
         the numbers, as they stand in `stats.json`.
@@ -76,14 +74,11 @@ def write_dataset(
     if folder.exists() and not (folder / "stats.json").is_file() and not _is_empty(folder):
         raise DatasetError(f"{folder} exists and is no dataset: give another folder")
     numbering = Numbering()
-    with ExitStack() as stack:
-        partly = stack.enter_context(files.atomic_path(folder))
-        processes = stack.enter_context(Processes())
+    with files.atomic_path(folder) as partly:
         partly.mkdir()
         waiting, drops = partly / "rows.waiting", partly / "drops.jsonl"
         taken_back = partly / "contrast.waiting"
-        if each is None:
-            each = processes if intake.bytes >= _WORTH_A_POOL else here
+        each = suited(each, intake.bytes)
         with waiting.open("wb") as rows_out, drops.open("wb") as drops_out, taken_back.open("wb") as contrasts_out:
             ledger = _Ledger(rows_out, drops_out, contrasts_out)
             done = 0
@@ -125,7 +120,7 @@ class _Waiting(msgspec.Struct, frozen=True):
     session: str
     size: int
     """Bytes of its line."""
-    signature: bytes
+    signature: Signature
     family: str
     tier: str
     model: str
@@ -149,9 +144,11 @@ class _Ledger:
         self.turns += len(built.turns)
         self.skipped += not built.turns
         rows = len(self.rows)
+        signed = iter(built.signatures)
         for turn in built.turns:
             self.narration += turn.narrates
             row = turn.row
+            signature = b"" if row is None else next(signed)
             reason = self._reason(lineage, turn)
             if row is None or reason:
                 self.drop(self._drops_out, msgspec.structs.replace(turn.drop, reason=reason))
@@ -161,7 +158,7 @@ class _Ledger:
                 continue
             self._contents.add(row.content)
             self._rows_out.write(row.line + b"\n")
-            self.rows.append(_waiting(lineage, turn.drop.session, row))
+            self.rows.append(_waiting(lineage, turn.drop.session, row, signature))
         if len(self.rows) > rows:
             self.documents.add(built.standing)
 
@@ -182,8 +179,8 @@ class _Ledger:
         return turn.drop.reason
 
 
-def _waiting(lineage: str, session: str, row: Made) -> _Waiting:
-    return _Waiting(lineage, session, len(row.line) + 1, row.signature, row.family, row.tier, row.model, row.shortened)
+def _waiting(lineage: str, session: str, row: Made, signature: Signature) -> _Waiting:
+    return _Waiting(lineage, session, len(row.line) + 1, signature, row.family, row.tier, row.model, row.shortened)
 
 
 def _numbered(intake: Intake, readings: Readings, numbering: Numbering) -> Iterator[_Item]:
