@@ -128,6 +128,7 @@ def _routing(rng: random.Random) -> str:
 
 def _phone(rng: random.Random, region: str, style: int) -> str:
     example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assert example is not None, region
     while True:
         national = str(example.national_number)[:-5] + "".join(rng.choice(_DIGITS) for _ in range(5))
         number = phonenumbers.PhoneNumber(example.country_code, int(national))

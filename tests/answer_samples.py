@@ -75,6 +75,7 @@ def samples_of(rows: list[Row], tuned: Voice, base: Voice, train: list[Row]) -> 
             tuned=read(r, tuned(r)),
             majority=majority.get(r.family),
             tools_known=bool(r.tools),
+            refines=r.refines,
             tier=r.tier,
         )
         for r in rows

@@ -106,6 +106,11 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """Digests of the standing documents in force, whether or not the prompt holds them."""
 
     @property
+    def structure(self) -> str:
+        """The family that the row has by its structure, whatever the user's rules call it."""
+        return self.refines or self.family
+
+    @property
     def prompt(self) -> tuple[Message, ...]:
         """Everything before the response."""
         return self.messages[:-1]

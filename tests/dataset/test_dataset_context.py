@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from dataset_sessions import built, calls, harness, human, result, says, session, sessions, system
@@ -15,7 +16,7 @@ from locum.dataset.turns import Step, Turn, steps
 from locum.types import Message, Row, Session
 
 
-def rows_of(given_session: Session, **options: int) -> list[Row]:
+def rows_of(given_session: Session, **options: Any) -> list[Row]:
     return built(given_session, options=Options(**options)).rows
 
 

@@ -1,5 +1,6 @@
 """Every figure of an evaluation, on samples whose figures are known beforehand."""
 
+import msgspec
 import numpy as np
 import pytest
 from answer_samples import STANCES, TOOLS, decision_rows, samples_of, silent
@@ -95,6 +96,21 @@ def test_the_right_tool_and_the_exact_call() -> None:
         "tuned-base": 0.4,
         "tuned-majority": 0.4,
     }
+
+
+def test_a_family_of_the_users_own_is_measured_by_what_it_refines() -> None:
+    named = [
+        *(row(user(f"W-{i}"), call("wait", f"W-{i}"), session=f"s{i}", family="triage", tools=TOOLS) for i in range(3)),
+        *(row(user(str(i)), says(STANCES["comply"]), session=f"r{i}", family="answers") for i in range(3)),
+    ]
+    structures = {"triage": "tool_decision", "answers": "reply"}
+    rows = [msgspec.structs.replace(one, refines=structures[one.family]) for one in named]
+    found = summarise.competence(samples_of(rows, lambda r: r.response, silent, rows))
+    assert list(found) == ["triage", "answers"]
+    assert estimates(found["triage"]["exact_call"])["tuned"] == 1
+    assert estimates(found["answers"]["stance"])["majority"] == 1
+    unnamed = summarise.competence(samples_of(named, lambda r: r.response, silent, named))
+    assert unnamed == {}, "without its structure a name says nothing"
 
 
 def test_stances_and_families_without_decisions() -> None:

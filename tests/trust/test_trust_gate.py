@@ -34,6 +34,7 @@ def evidence(
     no = (False,) * n
     return FamilyEvidence(
         family=family,
+        structure=family,
         sessions=tuple(f"s{i * sessions // n}" for i in range(n)),
         candidate=tuple(candidate),
         incumbent=tuple(incumbent or (True,) * n),
@@ -107,6 +108,7 @@ def test_three_sessions_prove_nothing(
     verdict = gate(
         FamilyEvidence(
             family=family,
+            structure=family,
             sessions=session * times,
             candidate=candidate * times,
             incumbent=incumbent,

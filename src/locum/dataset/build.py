@@ -1,7 +1,6 @@
 """One session to rows and drops: walk the turns, judge each, shorten its prompt. A function of its arguments alone,
 so that many sessions are built at once; what concerns all of them together is settled in `locum.dataset.write`."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec

@@ -44,8 +44,8 @@ def read_answer(
         made_up=tuple((detail.start, detail.end, detail.kind) for detail in details),
         repetition=seq_rep_4(words),
         loop=loops(words),
-        decision=decision_label(row.family, message),
-        right=same_decision(row.family, message, row.response, row.tools),
+        decision=decision_label(row.structure, message),
+        right=same_decision(row.structure, message, row.response, row.tools),
         loss=loss,
     )
 

@@ -108,6 +108,7 @@ def evaluate(
             tuned=_answer(row, written["tuned"][index], inventory, mean_loss["tuned"][row.id]),
             majority=majority.get(row.family),
             tools_known=bool(row.tools),
+            refines=row.refines,
             tier=row.tier,
         )
         for index, row in enumerate(asked_rows)

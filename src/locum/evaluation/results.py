@@ -83,4 +83,11 @@ class Sample(msgspec.Struct, frozen=True):
     majority: str | None = None
     """The family's commonest decision in the training rows."""
     tools_known: bool = False
+    refines: str | None = None
+    """The structural family, where one of the user's rules gave `family`."""
     tier: str = "recorded"
+
+    @property
+    def structure(self) -> str:
+        """The family that the row has by its structure, whatever the user's rules call it."""
+        return self.refines or self.family

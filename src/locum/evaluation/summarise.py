@@ -47,7 +47,7 @@ def majority_labels(train: Sequence[Row]) -> dict[str, str]:
     """Family -> the commonest decision among its training rows (of equals the first by name)."""
     counts: dict[str, Counter[str]] = {}
     for row in train:
-        label = decision_label(row.family, row.response)
+        label = decision_label(row.structure, row.response)
         if label is not None:
             counts.setdefault(row.family, Counter())[label] += 1
     return {family: min(c, key=lambda label: (-c[label], label)) for family, c in counts.items()}
@@ -59,12 +59,15 @@ _MEASURES = {"tool_decision": "exact_call", "code_review": "verdict", "reply": "
 def competence(samples: Sequence[Sample]) -> dict[str, dict[str, Arms]]:
     """Being right, per family and measure; families without decisions do not occur."""
     found: dict[str, dict[str, Arms]] = {}
-    for family, measure in _MEASURES.items():
-        mine = [s for s in samples if s.family == family and s.agent.decision is not None]
-        if not mine:
-            continue
+    decided = [sample for sample in samples if sample.agent.decision is not None]
+    order = list(_MEASURES)
+    families = {(order.index(sample.structure), sample.family) for sample in decided}
+    for at, family in sorted(families):
+        structure = order[at]
+        measure = _MEASURES[structure]
+        mine = [sample for sample in decided if sample.family == family]
         found[family] = {}
-        if family == "tool_decision":
+        if structure == "tool_decision":
             found[family]["right_tool"] = _right_arms(mine, _right_tool, majority_right)
             # The majority arm names a tool and no arguments, so it never writes a whole call.
             found[family][measure] = _right_arms(mine, lambda s, a: bool(a.right), lambda s: False)

@@ -33,6 +33,7 @@ def _evidence(
 ) -> FamilyEvidence:
     return FamilyEvidence(
         family=family,
+        structure=next((s.structure for s in samples), family),
         sessions=tuple(s.lineage for s in samples),
         candidate=tuple(s.tuned.right if s.agent.decision is not None else None for s in samples),
         incumbent=tuple(True for _ in samples),

@@ -50,6 +50,8 @@ class FamilyEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """One family's held-out rows, as equally long columns."""
 
     family: str
+    structure: str
+    """The family by structure, which `family` refines or is."""
     sessions: tuple[str, ...]
     """Session lineage of each row: the cluster."""
     candidate: tuple[bool | None, ...]
@@ -152,7 +154,7 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = 0.05) ->
             checks=tuple(checks),
         )
 
-    if not decides(evidence.family) or (rows and not decided):
+    if not decides(evidence.structure) or (rows and not decided):
         return verdict(
             "INSUFFICIENT",
             f"Nothing in {evidence.family} rows says whether an answer is right, so no number of sessions would do.",
