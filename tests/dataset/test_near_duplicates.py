@@ -57,7 +57,7 @@ def pair(rng: random.Random, question: float, answer: float, chars: int = 1500) 
 
 
 def clustered(rows: Iterable[Row]) -> list[int]:
-    return clusters(signatures(list(rows)))
+    return clusters(b"".join(signatures(list(rows))))
 
 
 def together(one: Row, other: Row) -> bool:
@@ -134,7 +134,7 @@ class TestWhatIsNearlyTheSame:
             assert [made] == signatures([asked(text, text)])
 
     def test_no_rows(self) -> None:
-        assert clusters([]) == []
+        assert clusters(b"") == []
 
 
 class TestRates:

@@ -82,13 +82,13 @@ def signatures(rows: Sequence[Row]) -> list[Signature]:
     return _signatures([question_and_answer(row) for row in rows], _SEED)
 
 
-def clusters(signatures: Sequence[Signature]) -> list[int]:
+def clusters(signatures: bytes | bytearray) -> list[int]:
     """Rows that are nearly the same, and those that are so through others between them, as clusters.
 
     Time grows linearly with the rows (but for sorting), memory by about 550 bytes a row beside the signatures.
 
     Args:
-        signatures: of rows, in their order.
+        signatures: of rows, in their order, one after the other.
 
     Returns:
         for each row the index of the first row of its cluster: its own, where it is like none before it.
@@ -125,16 +125,18 @@ def leaks(folder: Path, each: Each = here) -> list[Leak]:
     Raises:
         DatasetError: the folder is no dataset.
     """
-    signatures: list[Signature] = []
+    signed = bytearray()
     starts = [0]
     for split in SPLITS:
-        for signed in each(_signed, row_blocks(folder, split, _BLOCK)):
-            signatures += signed
-        starts.append(len(signatures))
+        for some in each(_signed, row_blocks(folder, split, _BLOCK)):
+            signed += some
+        starts.append(len(signed) // (2 * _SLOTS))
     split_at = np.repeat(np.arange(len(SPLITS)), np.diff(starts))
     pairs: set[tuple[int, int]] = set()
-    for earlier, later in _neighbours(_table(signatures), across=split_at):
-        pairs.update(zip(later.tolist(), earlier.tolist(), strict=True))
+    table = _table(signed)
+    for earlier, later in _neighbours(table, across=split_at):
+        alike = _alike(table, earlier, later)
+        pairs.update(zip(later[alike].tolist(), earlier[alike].tolist(), strict=True))
     wanted = {at for pair in pairs for at in pair}
     found = []
     if wanted:
@@ -148,9 +150,9 @@ def leaks(folder: Path, each: Each = here) -> list[Leak]:
     return found
 
 
-def _signed(lines: bytes) -> list[Signature]:
+def _signed(lines: bytes) -> bytes:
     rows = map(decode_row, lines.splitlines())
-    return _signatures([question_and_answer(row) for row in rows], _SECOND_SEED)
+    return b"".join(_signatures([question_and_answer(row) for row in rows], _SECOND_SEED))
 
 
 def question_and_answer(row: Row, least: int = QUESTION_CHARS) -> tuple[str, str]:
@@ -248,8 +250,8 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values
 
 
-def _table(signatures: Sequence[Signature]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(signatures), np.uint8).reshape(len(signatures), 2 * _SLOTS)
+def _table(signatures: bytes | bytearray) -> NDArray[np.uint8]:
+    return np.frombuffer(signatures, np.uint8).reshape(-1, 2 * _SLOTS)
 
 
 def _neighbours(

@@ -6,6 +6,7 @@ forward in time, and of nearly equal rows those in a later split go. Rows wait i
 memory holds a note of each and never its text.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from locum.dataset.card import card
 from locum.dataset.contrast import Contrast
 from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
-from locum.dataset.near_duplicates import Signature, clusters, leaks
+from locum.dataset.near_duplicates import clusters, leaks
 from locum.dataset.redaction import Numbering, Redactions
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.stats import LineCounts, Stats
@@ -85,13 +86,13 @@ def write_dataset(
             items = _batches(_numbered(intake, readings, numbering))
             for batch in each(partial(_build, options=options), items):
                 for built in msgspec.msgpack.decode(batch, type=list[BuiltSession]):
-                    ledger.add(intake.sessions[done].lineage, built)
+                    ledger.add(intake.sessions[done].id, intake.sessions[done].lineage, built)
                     done += 1
                 progress("building rows", done, len(intake.sessions), f"{len(ledger.rows)} rows")
         if not ledger.rows:
             raise DatasetError(_nothing(len(intake.sessions), ledger))
         of_lineage = assign(Counter(row.lineage for row in ledger.rows))
-        split_of = _settle(ledger.rows, of_lineage)
+        split_of = _settle(ledger.rows, ledger.signatures, of_lineage)
         with waiting.open("rb") as rows_in, drops.open("ab") as drops_out:
             _divide(partly, rows_in, drops_out, ledger, split_of)
         waiting.unlink()
@@ -113,14 +114,13 @@ def write_dataset(
     return stats
 
 
-class _Waiting(msgspec.Struct, frozen=True):
-    """A row that waits to be settled."""
+class _Waiting(msgspec.Struct, frozen=True, gc=False):
+    """A row that waits to be settled: as little as there can be of it, since there is one for every row."""
 
     lineage: str
     session: str
     size: int
     """Bytes of its line."""
-    signature: Signature
     family: str
     tier: str
     model: str
@@ -132,14 +132,16 @@ class _Ledger:
 
     def __init__(self, rows_out: IO[bytes], drops_out: IO[bytes], contrasts_out: IO[bytes]) -> None:
         self.rows: list[_Waiting] = []
+        self.signatures = bytearray()
+        """Those of all rows, one after the other."""
         self.drops: Counter[str] = Counter()
         self.documents = Documents()
         self.turns = self.narration = self.skipped = self.contrasts = 0
         self._rows_out, self._drops_out, self._contrasts_out = rows_out, drops_out, contrasts_out
-        self._seen: set[tuple[str, bytes]] = set()
+        self._seen: set[int] = set()
         self._contents: set[bytes] = set()
 
-    def add(self, lineage: str, built: BuiltSession) -> None:
+    def add(self, session: str, lineage: str, built: BuiltSession) -> None:
         """Add the turns of the next session."""
         self.turns += len(built.turns)
         self.skipped += not built.turns
@@ -158,7 +160,8 @@ class _Ledger:
                 continue
             self._contents.add(row.content)
             self._rows_out.write(row.line + b"\n")
-            self.rows.append(_waiting(lineage, turn.drop.session, row, signature))
+            self.signatures += signature
+            self.rows.append(_waiting(session, lineage, row))
         if len(self.rows) > rows:
             self.documents.add(built.standing)
 
@@ -168,7 +171,7 @@ class _Ledger:
         out.write(msgspec.json.encode(drop) + b"\n")
 
     def _reason(self, lineage: str, turn: Built) -> str:
-        key = (lineage, turn.key)
+        key = hash((lineage, turn.key))  # 64 bits: among a million messages two meet with odds of 1 in 30 million
         if turn.key and key in self._seen:
             return "copy"
         # A copy that goes on longer may still hold the result that this log was cut before.
@@ -179,8 +182,10 @@ class _Ledger:
         return turn.drop.reason
 
 
-def _waiting(lineage: str, session: str, row: Made, signature: Signature) -> _Waiting:
-    return _Waiting(lineage, session, len(row.line) + 1, signature, row.family, row.tier, row.model, row.shortened)
+def _waiting(session: str, lineage: str, row: Made) -> _Waiting:
+    # What comes out of a worker is a text of its own each time; the few that there are need to be held once.
+    family, tier, model = map(sys.intern, (row.family, row.tier, row.model))
+    return _Waiting(lineage, session, len(row.line) + 1, family, tier, model, row.shortened)
 
 
 def _numbered(intake: Intake, readings: Readings, numbering: Numbering) -> Iterator[_Item]:
@@ -211,10 +216,10 @@ def _build(batch: Sequence[_Item], options: Options) -> bytes:
     return msgspec.msgpack.encode(built)
 
 
-def _settle(rows: Sequence[_Waiting], of_lineage: Mapping[str, Split]) -> list[Split | None]:
+def _settle(rows: Sequence[_Waiting], signatures: bytearray, of_lineage: Mapping[str, Split]) -> list[Split | None]:
     """The split of every row; None for one that is nearly the same as a row of an earlier split."""
     splits = [of_lineage[row.lineage] for row in rows]
-    cluster = clusters([row.signature for row in rows])
+    cluster = clusters(signatures)
     earliest: dict[int, int] = {}
     for name, split in zip(cluster, splits, strict=True):
         at = SPLITS.index(split)
