@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow check format bench clean
+.PHONY: setup demo test test-slow fuzz check format bench clean
 
 setup: $(READY)
 
@@ -25,6 +25,13 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop,ray]'
 	$(BIN)/python -m pytest -q -m slow
+
+# Every reader against bytes that change; SECONDS for each format.
+SECONDS ?= 60
+fuzz: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -c 'from locum.sessions.registry import READERS; print(*(r.name for r in READERS))' | tr ' ' '\n' | \
+	    xargs -I NAME $(BIN)/python tests/fuzz/fuzz_readers.py NAME -max_total_time=$(SECONDS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

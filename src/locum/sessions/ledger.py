@@ -1,13 +1,19 @@
 """Where every line of a file went, so that nothing is dropped silently."""
 
+from array import array
 from collections import Counter
+from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
 from locum.types import BadLine, Lines
 
-_Fate = tuple[Literal["used", "noise", "unknown", "bad"], str]
+_Fate = tuple[Literal["", "used", "noise", "unknown", "bad"], str]
+_NONE: _Fate = ("", "")
 _USED: _Fate = ("used", "")
+_MANY = 10_000
+"""Kinds that are told apart: names of kinds come out of logs, and may be as many as lines."""
+_FURTHER = "(further kinds)"
 
 
 class Ledger:
@@ -19,39 +25,63 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file = str(path)
-        self._fates: dict[int, _Fate] = {}
+        # Two bytes a line: a file may hold nothing but line breaks, hundreds of millions of them.
+        self._fates = array("H")
+        self._codes: dict[_Fate, int] = {_NONE: 0, _USED: 1}
+        self._kinds: list[_Fate] = [_NONE, _USED]
 
     def used(self, *lines: int) -> None:
         """The lines went into a session."""
         for line in lines:
-            if self._fates.get(line, _USED)[0] != "unknown":
-                self._fates[line] = _USED
+            if self._fate(line)[0] != "unknown":
+                self._set(line, _USED)
 
     def noise(self, line: int, kind: str) -> None:
         """The line is of a known kind that holds nothing to learn from."""
-        self._fates.setdefault(line, ("noise", kind))
+        self._set_first(line, ("noise", kind))
 
     def unknown(self, line: int, kind: str) -> None:
         """The line is a valid record of a kind that the reader has no rule for."""
-        self._fates.setdefault(line, ("unknown", kind))
+        self._set_first(line, ("unknown", kind))
 
     def bad(self, line: int, reason: str) -> None:
         """The line is no valid record of its format."""
-        self._fates.setdefault(line, ("bad", reason))
+        self._set_first(line, ("bad", reason))
 
     def follow(self, line: int, *others: int) -> None:
         """The other lines are parts of what the line holds, and share its fate."""
         for other in others:
-            self._fates[other] = self._fates[line]
+            self._set(other, self._fate(line))
 
     def lines(self) -> Lines:
         """The account of the file."""
-        kinds = Counter(self._fates.values())
-        bad = sorted((line, reason) for line, (fate, reason) in self._fates.items() if fate == "bad")
+        counts = Counter(self._fates)
+        kinds = sorted((self._kinds[code], count) for code, count in counts.items() if code)
+        damaged = {code for code in counts if self._kinds[code][0] == "bad"}
+        bad = ((line, code) for line, code in enumerate(self._fates) if code in damaged) if damaged else ()
         return Lines(
-            total=len(self._fates),
-            used=kinds[_USED],
-            noise={kind: n for (fate, kind), n in sorted(kinds.items()) if fate == "noise"},
-            unknown={kind: n for (fate, kind), n in sorted(kinds.items()) if fate == "unknown"},
-            bad=tuple(BadLine(self._file, line, reason) for line, reason in bad),
+            total=sum(count for _, count in kinds),
+            used=counts[self._codes[_USED]],
+            noise={kind: count for (fate, kind), count in kinds if fate == "noise"},
+            unknown={kind: count for (fate, kind), count in kinds if fate == "unknown"},
+            bad=tuple(BadLine(self._file, line, self._kinds[code][1]) for line, code in bad),
         )
+
+    def _fate(self, line: int) -> _Fate:
+        return self._kinds[self._fates[line]] if line < len(self._fates) else _NONE
+
+    def _set_first(self, line: int, fate: _Fate) -> None:
+        if self._fate(line) is _NONE:
+            self._set(line, fate)
+
+    def _set(self, line: int, fate: _Fate) -> None:
+        code = self._codes.get(fate)
+        if code is None:
+            if len(self._kinds) > _MANY:
+                fate = (fate[0], _FURTHER)
+            code = self._codes.setdefault(fate, len(self._kinds))
+            if code == len(self._kinds):
+                self._kinds.append(fate)
+        if line >= len(self._fates):
+            self._fates.extend(repeat(0, line + 1 - len(self._fates)))
+        self._fates[line] = code

@@ -3,6 +3,7 @@
 A frame may unfold to any size and may lie about it, so it is read as a stream and up to a bound.
 """
 
+import os
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,9 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 """How a frame begins."""
 MAX_UNPACKED = 256 * 1024 * 1024
 """Bytes that a file may unfold to; logs become about ten times smaller, so it is one of some 25 MB."""
+_MAX_RATIO = 300
+"""Times its size that a file may unfold to, where that is more than `_SMALL`; logs reach a tenth of it."""
+_SMALL = 8 * 1024 * 1024
 _MAX_MEMORY = 32 * 1024 * 1024
 """Bytes of history that a frame may ask the decompressor to keep."""
 _CHUNK = 1 << 18
@@ -68,14 +72,15 @@ def lines_of(path: Path, ledger: Ledger) -> Iterator[tuple[int, bytes]]:
 def _chunks(file: BinaryIO) -> Iterator[bytes | str]:
     """What a compressed file holds, piece by piece; where it does not go on, the reason comes last."""
     read = 0
+    bound = min(MAX_UNPACKED, max(_SMALL, _MAX_RATIO * os.fstat(file.fileno()).st_size))
     try:
         promised = zstandard.get_frame_parameters(file.read(1 << 10)).content_size
         file.seek(0)
         with _stream(file) as stream:
             while chunk := stream.read1(_CHUNK):  # `read` loses what comes before the damage
                 read += len(chunk)
-                if read > MAX_UNPACKED:
-                    yield f"more than {MAX_UNPACKED >> 20} MiB when unpacked"
+                if read > bound:
+                    yield f"more than {bound >> 20} MiB when unpacked"
                     return
                 yield chunk
     except (zstandard.ZstdError, MemoryError):

@@ -66,7 +66,9 @@ def kind_of_file(head: bytes, path: Path) -> str | None:
 
 def read_export(path: Path, ledger: Ledger) -> list[Session]:
     """Read an export; of one that is cut, the messages before the cut."""
-    raw = _BANNER.sub(b"", path.read_bytes().removeprefix(BOM), count=1)
+    raw = path.read_bytes().removeprefix(BOM)
+    if (banner := _BANNER.match(raw)) is not None:
+        raw = raw[banner.end() :]
     broken: str | None = None
     try:
         export = decode(_OBJECT, raw)

@@ -28,6 +28,8 @@ _LISTS = ("resourceSpans", "resourceLogs", "scopeSpans", "scopeLogs", "spans", "
 """Keys under which lists of spans, or of what holds them, stand."""
 _OWN = ("gen_ai.", "openinference.", "llm.", "input.value", "traceloop.")
 _PHOENIX = "attributes."
+_LATEST = 2**63
+"""Nanoseconds since 1970 that are no time any more."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -174,7 +176,7 @@ def any_value(raw: Any, depth: int = 0) -> Any:
         case "kvlistValue":
             return _pairs(_list(_mapping(value).get("values")), depth + 1)
         case "intValue" if isinstance(value, str):
-            return int(value) if value.lstrip("-").isdecimal() and len(value) < 20 else value
+            return int(value) if value.removeprefix("-").isdecimal() and len(value) < 20 else value
     return value
 
 
@@ -188,11 +190,11 @@ def _time(raw: dict[str, Any]) -> str | None:
         nanoseconds = raw.get(key)
         if isinstance(nanoseconds, str) and nanoseconds.isdecimal() and len(nanoseconds) < 20:
             nanoseconds = int(nanoseconds)
-        if isinstance(nanoseconds, int) and nanoseconds > 0:
+        if isinstance(nanoseconds, int) and 0 < nanoseconds < _LATEST:
             return time_of(nanoseconds / 1e9)
     for key in ("start_time", "startTime", "timestamp"):
         value = raw.get(key)
-        if isinstance(value, int) and value > 1e17:
+        if isinstance(value, int) and 1e17 < value < _LATEST:
             value /= 1e9
         if (time := time_of(value)) is not None:
             return time

@@ -93,9 +93,8 @@ def time_of(value: Any) -> str | None:
     """A time, as text or in seconds or milliseconds since 1970, as `utc` writes it; None where it is none."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return utc(value)
-    seconds = value / 1000 if value > 1e11 else value
     try:
-        time = datetime.fromtimestamp(seconds, UTC)
+        time = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
     except (ValueError, OverflowError, OSError):
         return None
     return utc(time.isoformat())

@@ -261,7 +261,7 @@ def _call(traced: Traced) -> Call | None:
     messages[-1] = with_signals(messages[-1], *_signals(traced))
     messages[-1] = msgspec.structs.replace(messages[-1], time=traced.time)
     model = traced.model if isinstance(traced.model, str) and traced.model else None
-    limit = int(traced.limit) if isinstance(traced.limit, str) and traced.limit.isdecimal() else traced.limit
+    limit = int(traced.limit[:10]) if isinstance(traced.limit, str) and traced.limit.isdecimal() else traced.limit
     return Call(
         number=traced.number,
         messages=messages,

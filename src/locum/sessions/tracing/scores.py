@@ -8,6 +8,7 @@ A score has a name, a number or a label, and a source. What is counted, and why:
 - The reward of a whole trace, by its name, is ground truth of 0 to 1.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -62,13 +63,13 @@ class Score(msgspec.Struct, frozen=True):
     @property
     def number_value(self) -> float | None:
         """The value as a number; of a CSV it comes as text."""
-        value = self.value
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                return None
-        return float(value) if isinstance(value, int | float) and value == value else None
+        if not isinstance(self.value, int | float | str):
+            return None
+        try:
+            value = float(self.value)
+        except (ValueError, OverflowError):
+            return None
+        return value if math.isfinite(value) else None
 
     @property
     def is_reward(self) -> bool:
