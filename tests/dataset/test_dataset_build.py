@@ -37,7 +37,7 @@ def build(*given_sessions: Session, options: Options = OPTIONS) -> Dataset:
 def test_numbers_of_a_dataset() -> None:
     failed = work(8, reward=0.0, provider="acme", model="large")
     stats = build(*(work(n, provider="acme", model="large") for n in range(8)), failed, session(id="empty")).stats
-    assert (stats.files, stats.sessions, stats.skipped) == (1, 10, 1)
+    assert (stats.files, stats.sessions, stats.without_turns) == (1, 10, 1)
     assert stats.formats == {"claude_code": 1}
     lines = stats.lines
     assert (lines.total, lines.used, lines.noise, lines.unknown, lines.bad) == (10, 5, 2, 1, 2)

@@ -18,7 +18,8 @@ def stats(**changes: Any) -> Stats:
         turns=1400, rows=1234, drops={"empty": 160, "near_duplicate": 6},
         families={"tool_decision": 1000, "reply": 234}, splits={"train": 900, "valid": 134, "test": 200},
         redactions={"EMAIL": 7}, formats={"claude_code": 3}, narration=4, ordered_by="time", untimed=0,
-        sessions_by_split={"train": 8, "valid": 1, "test": 3}, skipped=0, shortened=50,
+        sessions_by_split={"train": 8, "valid": 1, "test": 3}, without_turns=0, shortened=50,
+        context_chars=6000, response_chars=3000,
         tiers={"recorded": 1234}, models={"anthropic/m|<b>\n# head": 1234}, notes=("Look out.",),
     )  # fmt: skip
     return msgspec.structs.replace(made, **changes)

@@ -68,7 +68,9 @@ def write(folder: Path, rows: dict[str, list[Row]], drops: list[Drop] | None = N
         ordered_by="time",
         untimed=0,
         sessions_by_split={split: len({row.session for row in rows.get(split, [])}) for split in SPLITS},
-        skipped=0,
+        without_turns=0,
+        context_chars=6000,
+        response_chars=3000,
         shortened=sum(row.shortened > 0 for row in every),
         tiers=dict(Counter(row.tier for row in every)),
         models={"anthropic/claude-x": len(every)},
@@ -109,6 +111,17 @@ def dataset(tmp_path: Path) -> Path:
     (folder / "extra").mkdir()
     (folder / "extra" / "note.txt").write_text("kept")
     return folder
+
+
+def test_the_kin_of_a_session_that_was_forgotten_before_can_still_be_forgotten(dataset: Path) -> None:
+    forget(dataset, Kin(frozenset("a")), NOW)
+    kin = kin_of([dataset], "a", lineage=True)
+    assert kin.sessions == {"a", "b", "copy-only"}
+    done = forget(dataset, kin, NOW)
+    assert done is not None
+    assert (done.sessions, done.kin_left) == (2, 0)
+    assert kin_of([dataset], "a", lineage=True).sessions == {"a"}
+    assert {about.session for split in SPLITS for about in read_rows(dataset, split)} == {"c"}
 
 
 def test_every_line_of_a_session_goes_and_no_other(dataset: Path) -> None:

@@ -19,8 +19,10 @@ def extract(
     score: Annotated[
         bool, typer.Option("--score", help="Measure how much each row's own prompt helps its response, under --base.")
     ] = False,
-    score_rows: Annotated[int, typer.Option("--score-rows", min=2, help="How many rows to score.")] = 200,
-    base: o.BaseName = o.DEFAULT_BASE,
+    score_rows: Annotated[
+        int | None, typer.Option("--score-rows", min=2, help="How many rows to score at most (200).")
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", help="Under which base to score (smollm2:135m).")] = None,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Read the logs on this Ray cluster.")
     ] = None,
@@ -30,6 +32,8 @@ def extract(
 ) -> None:
     """Sessions to a dataset: rows, drops with reasons, secrets redacted, split forward in time."""
     o.check_context(context)
+    if not score and (base is not None or score_rows is not None):
+        raise typer.BadParameter("--base and --score-rows say how to score: add --score", param_hint="--score")
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli import score as scoring
         from locum.cli import show, stages
@@ -47,7 +51,9 @@ def extract(
         show.funnel(voice, extracted)
         scores = {}
         if score:
-            scores = {"score": scoring.score(out, base, score_rows, voice.progress)}
+            scores = {
+                "score": scoring.score(out, base or o.DEFAULT_BASE, score_rows or scoring.DEFAULT_ROWS, voice.progress)
+            }
             scoring.show(voice, scores["score"])
         voice.say(f"dataset {out}")
         unread = {key: extracted[key] for key in ("skipped_files", "skipped")}

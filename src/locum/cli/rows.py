@@ -23,7 +23,7 @@ def rows(
     mask: Annotated[bool, typer.Option("--mask", help="Mark the text that the loss covers with «».")] = False,
     family: Annotated[str | None, typer.Option("--family", help="Only rows of this family.")] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Only the row whose id begins so, of any split.")] = None,
-    split: Annotated[str, typer.Option("--split", help="train, valid, test or all.")] = "train",
+    split: Annotated[str | None, typer.Option("--split", help="train (the usual), valid, test or all.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show.")] = 5,
     base: o.BaseName = o.DEFAULT_BASE,
     json: Json = False,
@@ -31,11 +31,14 @@ def rows(
     debug: Debug = False,
 ) -> None:
     """Look at the rows of a dataset."""
-    if split not in (*_SPLITS, "all"):
+    if split not in (None, *_SPLITS, "all"):
         raise typer.BadParameter(f"{split!r} is none of {', '.join(_SPLITS)}, all", param_hint="--split")
     drops = drops or reason is not None
-    if drops and (mask or family is not None or id_ is not None):
-        raise typer.BadParameter("--mask, --family and --id are about rows, and a drop is none", param_hint="--drops")
+    if drops and (mask or not family is id_ is split is None):
+        raise typer.BadParameter(
+            "--mask, --family, --id and --split are about rows, and a drop is none", param_hint="--drops"
+        )
+    split = split or "train"
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         import msgspec
 

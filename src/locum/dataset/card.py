@@ -64,14 +64,16 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
         "A trainer shows a model what its chat template writes: one without tools leaves the calls out.\n",
         "## From sessions to rows\n",
         _table(("", "count"), {label: _count(count) for label, count in funnel(stats)}),
-        f"{_count(stats.narration)} turns had text beside a tool call, which was left out. "
-        f"{_count(stats.shortened)} rows have a shortened prompt. Every turn is one row or one drop.\n",
+        f"Turns with text beside a tool call, which was left out: {_count(stats.narration)}. Rows with a shortened "
+        f"prompt: {_count(stats.shortened)}; a prompt has {_count(stats.context_chars)} characters, a response "
+        f"{_count(stats.response_chars)}. Every turn is one row or one drop. Sessions that gave no row: "
+        f"{_count(stats.sessions - sum(stats.sessions_by_split.values()))}.\n",
         "## Why turns were dropped\n",
         _table(("reason", "meaning"), {f"`{name}`": REASONS.get(name, "") for name in stats.drops}),
         "## Families\n",
         _table(
             ("family", "rows"),
-            {f"`{name}`: {FAMILIES.get(name, '')}": _count(count) for name, count in stats.families.items()},
+            {f"`{name}`: {_family(name, stats)}": _count(count) for name, count in stats.families.items()},
         ),
         "## Splits\n",
         f"By conversation, never divided, ordered by {stats.ordered_by}: train before valid before test. No row of "
@@ -81,9 +83,10 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
             {split: f"{_count(stats.splits[split])} ({_count(stats.sessions_by_split[split])})" for split in SPLITS},
         ),
         "## Standing documents\n",
-        f"{_count(stats.documents)} system prompts, policies and instruction files stand in `documents.jsonl`; "
-        + ("the prompts hold them" if stats.context == "keep" else "the prompts leave them out on purpose")
-        + f". {_count(stats.contrasts)} turns that a human corrected, refused or went back from stand in "
+        f"System prompts, policies and instruction files in `documents.jsonl`: {_count(stats.documents)}. The prompts "
+        + ("hold them, shortened like all else" if stats.context == "keep" else "leave them out on purpose")
+        + f" (`--context {stats.context}`). {_count(stats.contrasts)} turns that a human corrected, refused or went "
+        "back from stand in "
         "`contrast.jsonl`: for evaluation, never for training.\n",
         "## Redactions\n",
         _table(("type", "replaced"), {name: _count(count) for name, count in stats.redactions.items()}),
@@ -92,6 +95,11 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
         f"{_count(stats.lines.noise)} known noise, {_count(stats.lines.unknown)} of unknown kind, "
         f"{_count(stats.lines.bad)} bad.\n",
         _table(("format", "files"), {f"`{name}`": _count(count) for name, count in stats.formats.items()}),
+        *(
+            [_table(("files left aside", ""), {reason: _count(count) for reason, count in stats.left_aside.items()})]
+            if stats.left_aside
+            else ()
+        ),
         *([_table(("", "digest or version"), {k: f"`{v}`" for k, v in provenance.items()})] if provenance else ()),
         "## Providers and terms\n",
         _table(("provider/model", "rows"), {f"`{name}`": _count(count) for name, count in stats.models.items()}),
@@ -100,6 +108,10 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
         "before training on the rows, sharing them, or sharing what was trained.\n",
     ]
     return "\n".join(parts)
+
+
+def _family(name: str, stats: Stats) -> str:
+    return FAMILIES.get(name) or f"the user's own, refines `{stats.refines.get(name, '')}`"
 
 
 def _front(stats: Stats) -> str:

@@ -47,6 +47,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """When it was forgotten: ISO 8601, UTC."""
     rows: int
     drops: int
+    lineage: str = ""
+    """Hex SHA-256 of its lineage's name: by it those of its kin are known that are forgotten later."""
     digests: dict[str, str]
     """File of rows that held it -> its hex SHA-256 before: by it a run that was trained on that file is known."""
 
@@ -106,8 +108,14 @@ def kin_of(datasets: Iterable[Path], session: str, *, lineage: bool) -> Kin:
     """
     if not lineage:
         return Kin(frozenset((session,)))
+    datasets = list(datasets)
     members = [about for folder in datasets for about in _members(folder)]
-    lineages = {about.lineage for about in members if about.session == session and about.lineage}
+    gone = {record.lineage for folder in datasets for record in records(folder, Kin(frozenset((session,))))}
+    lineages = {
+        about.lineage
+        for about in members
+        if about.lineage and (about.session == session or _hash(about.lineage) in gone)
+    }
     sessions = {about.session for about in members if about.session and about.lineage in lineages}
     return Kin(frozenset((session, *sessions)), frozenset(lineages))
 
@@ -210,6 +218,7 @@ class _Gone:
         self._rows_of: Counter[str] = Counter()
         self._drops_of: Counter[str] = Counter()
         self._sessions_of: dict[str, set[str]] = {}
+        self._lineage_of: dict[str, str] = {}
         self._families: Counter[str] = Counter()
         self._tiers: Counter[str] = Counter()
         self._models: Counter[str] = Counter()
@@ -233,6 +242,7 @@ class _Gone:
             self.sessions.add(session)
             self.documents.update(about.documents)
             self.lineages.update(filter(None, (about.lineage,)))
+            self._lineage_of[session] = about.lineage or self._lineage_of.get(session, "")
             self.sources.update(filter(None, (about.source,)))
             if path.name in _SPLIT_FILES:
                 self._count_row(path.stem, session, about)
@@ -287,6 +297,7 @@ class _Gone:
                 time=time,
                 rows=self._rows_of[session],
                 drops=self._drops_of[session],
+                lineage=_hash(self._lineage_of[session]) if self._lineage_of.get(session) else "",
                 digests=digests if self._rows_of[session] else {},
             )
             for session in sorted(self.sessions)

@@ -61,14 +61,22 @@ class Stats(msgspec.Struct, frozen=True):
     """Lineages without any time, which were put first."""
     sessions_by_split: dict[str, int]
     """Split -> sessions with at least one row in it."""
-    skipped: int
-    """Sessions without a single turn."""
+    without_turns: int
+    """Sessions without a single turn of the agent."""
     shortened: int
     """Rows whose prompt was shortened to the budget."""
     tiers: dict[str, int]
     """`verified` and `recorded` -> rows."""
     models: dict[str, int]
     """"provider/model", as far as the log says -> rows."""
+    context_chars: int
+    """Budget of a prompt, in characters."""
+    response_chars: int
+    """Budget of a response, in characters."""
+    left_aside: dict[str, int] = {}
+    """Why a file under the sources was not read -> files."""
+    refines: dict[str, str] = {}
+    """Family of the user's own -> the structural family that it refines."""
     context: Literal["keep", "absorb"] = "keep"
     """Whether the prompts hold the standing documents, or training is to take them in."""
     documents: int = 0

@@ -136,7 +136,7 @@ class _Ledger:
         """Those of all rows, one after the other."""
         self.drops: Counter[str] = Counter()
         self.documents = Documents()
-        self.turns = self.narration = self.skipped = self.contrasts = 0
+        self.turns = self.narration = self.without_turns = self.contrasts = 0
         self._rows_out, self._drops_out, self._contrasts_out = rows_out, drops_out, contrasts_out
         self._seen: set[int] = set()
         self._contents: set[bytes] = set()
@@ -144,7 +144,7 @@ class _Ledger:
     def add(self, session: str, lineage: str, built: BuiltSession) -> None:
         """Add the turns of the next session."""
         self.turns += len(built.turns)
-        self.skipped += not built.turns
+        self.without_turns += not built.turns
         rows = len(self.rows)
         signed = iter(built.signatures)
         for turn in built.turns:
@@ -278,10 +278,14 @@ def _stats(
         ordered_by=intake.ordered_by,
         untimed=intake.untimed,
         sessions_by_split={split: len(sessions[split]) for split in SPLITS},
-        skipped=ledger.skipped,
+        without_turns=ledger.without_turns,
         shortened=sum(row.shortened for row in rows),
         tiers=_ranked(Counter(row.tier for row in rows)),
         models=_ranked(Counter(row.model for row in rows)),
+        context_chars=options.context_chars,
+        response_chars=options.response_chars,
+        left_aside=_ranked(Counter(skipped.reason for skipped in intake.skipped)),
+        refines={rule.name: rule.of for rule in options.families},
         context=options.context,
         documents=len(ledger.documents.all()),
         contrasts=ledger.contrasts,
@@ -291,7 +295,7 @@ def _stats(
 
 def _provenance(intake: Intake) -> dict[str, str]:
     """What the rows can be traced to: the same logs, read by the same code, give the same rows."""
-    return {"SHA-256 of the logs": intake.sha256, "Locum": __version__, "SHA-256 of what read them": code()}
+    return {"SHA-256 of the logs": intake.sha256, "Locum": __version__, "SHA-256 of the code that read them": code()}
 
 
 def _ranked(counts: Mapping[str, int]) -> dict[str, int]:

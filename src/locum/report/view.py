@@ -216,8 +216,8 @@ def funnel(stats: Stats, excerpts: Excerpts) -> Funnel:
 def _sources(stats: Stats) -> str:
     formats = figures.listing([f"{visible(name)} ({n:,})" for name, n in stats.formats.items()])
     sentence = f"{figures.count(stats.sessions, 'session')} in {figures.count(stats.files, 'file')}: {formats}."
-    if stats.skipped:
-        sentence += f" {figures.count(stats.skipped, 'session')} held no turn."
+    if stats.without_turns:
+        sentence += f" {figures.count(stats.without_turns, 'session')} held no turn."
     return sentence
 
 
