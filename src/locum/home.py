@@ -1,12 +1,16 @@
 """The two folders that Locum keeps on this computer, outside of the runs that the user names."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
 
 from locum import files
+from locum.errors import DatasetError
+
+_SALT = re.compile(rb"[0-9a-f]{64}")
 
 
 def cache_folder() -> Path:
@@ -25,13 +29,21 @@ def salt() -> str:
     """Random text of this computer's own (64 hex digits), made at the first use and readable by the user alone.
 
     It goes into the hashes of what is redacted: they fit from dataset to dataset here, and nobody else's.
+
+    Raises:
+        DatasetError: the file is damaged.
     """
     path = home_folder() / "salt"
-    try:
-        return path.read_text("ascii").strip()
-    except FileNotFoundError:
-        pass
+    if path.exists():
+        return _salt_in(path)
     with files.atomic_path(path) as partial:
         partial.touch(mode=0o600)
         partial.write_text(secrets.token_hex(32), "ascii")
-    return path.read_text("ascii").strip()
+    return _salt_in(path)
+
+
+def _salt_in(path: Path) -> str:
+    found = path.read_bytes().strip()
+    if not _SALT.fullmatch(found):  # empty, it would leave the hashes open to whoever tries values out
+        raise DatasetError(f"{path} is damaged: remove it, and a new one is made")
+    return found.decode("ascii")

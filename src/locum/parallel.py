@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -54,9 +55,7 @@ class Processes:
         if self._pool is None:
             # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
             # theirs.
-            self._pool = ProcessPoolExecutor(
-                self._workers, multiprocessing.get_context("spawn"), initializer=_collect_seldom
-            )
+            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), initializer=_begin)
         coming = iter(items)
         waiting: deque[tuple[A, Future[B] | None]] = deque()
 
@@ -89,7 +88,17 @@ def suited(each: Each, size: int) -> Each:
     return here if isinstance(each, Processes) and size < each.least else each
 
 
-def _collect_seldom() -> None:
-    """What workers make lives shortly and hardly ever in cycles: looking for these takes a twentieth of their time."""
+def _begin() -> None:
+    """What a worker does first."""
+    # What workers make lives shortly and hardly ever in cycles: looking for these takes a twentieth of their time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever: it holds both ends of its queue."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

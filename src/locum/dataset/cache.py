@@ -23,6 +23,7 @@ import zstandard
 from filelock import FileLock, Timeout
 
 from locum import files, types
+from locum.errors import DatasetError
 from locum.home import home_folder
 from locum.sessions.discover import Log
 from locum.sessions.lineage import Member
@@ -123,11 +124,21 @@ class Readings:
         return msgspec.json.decode(packed[_LENGTH : _LENGTH + head], type=LogNote)
 
     def session(self, log: Log, note: SessionNote) -> bytes:
-        """One session of a log that was found or kept, as JSON."""
-        with self._place(log).open("rb") as file:
+        """One session of a log that was found or kept, as JSON.
+
+        Raises:
+            DatasetError: the reading is damaged; it is removed, so that the log is read again.
+        """
+        path = self._place(log)
+        with path.open("rb") as file:
             head = int.from_bytes(file.read(_LENGTH), "big")
             file.seek(_LENGTH + head + note.at)
-            return zstandard.decompress(file.read(note.size))
+            frame = file.read(note.size)
+        try:
+            return zstandard.decompress(frame)
+        except zstandard.ZstdError:
+            path.unlink(missing_ok=True)
+            raise DatasetError(f"{path} was damaged and is removed: give the same command again") from None
 
     def prune(self) -> None:
         """Remove what was neither found nor kept: logs that are gone leave nothing here."""

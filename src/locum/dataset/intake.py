@@ -192,15 +192,19 @@ def redact_reading(
     notes: list[SessionNote] = []
     at = 0
     for session in reading.sessions:
-        frame = compressor.compress(encoder.encode(redactor.session(session)))
-        notes.append(SessionNote(member(session), start_of(session), model_of(session), at, len(frame)))
+        redacted = redactor.session(session)
+        frame = compressor.compress(redactor.without_forged_marks(encoder.encode(redacted)))
+        notes.append(SessionNote(member(session), start_of(session), model_of(redacted), at, len(frame)))
         frames.append(frame)
         at += len(frame)
     # A log's folder names its owner; the file's own name is enough to find the line.
-    bad = tuple(BadLine(redactor.text(Path(line.file).name), line.line, line.reason) for line in reading.lines.bad)
+    bad = tuple(
+        BadLine(redactor.text(Path(line.file).name), line.line, redactor.text(line.reason))
+        for line in reading.lines.bad
+    )
     note = LogNote(
         format=reading.format,
-        lines=msgspec.structs.replace(reading.lines, bad=bad),
+        lines=msgspec.structs.replace(reading.lines, unknown=_redacted(reading.lines.unknown, redactor), bad=bad),
         sha256=sha256,
         sessions=tuple(notes),
         redactions=dict(redactor.counts),
@@ -208,6 +212,14 @@ def redact_reading(
         read=read,
     )
     return pack(note, frames)
+
+
+def _redacted(kinds: Mapping[str, int], redactor: Redactor) -> dict[str, int]:
+    """Counts of kinds that no reader knows: what they are called stands in the log alone."""
+    counts: Counter[str] = Counter()
+    for kind, count in kinds.items():
+        counts[redactor.text(kind)] += count
+    return dict(counts)
 
 
 def put_in_order(outcomes: Mapping[Log, LogNote | Skipped], skipped: tuple[Skipped, ...] = ()) -> Intake:

@@ -2,8 +2,8 @@
 
 `<EMAIL_1>`, `<AWS_KEY_1>`, ...: the same value gets the same placeholder everywhere in a dataset, so that a
 row still shows that the address it was asked about is the address it wrote to. What is looked for is in
-`detectors`. Replaced: message texts, tool arguments at any depth, the descriptions in tool schemas, and
-account names in the path of the log. Not touched: tool names, argument names, call ids.
+`detectors`. Replaced: message texts, tool arguments at any depth, the descriptions in tool schemas, the names of
+provider and model, and account names in the path of the log. Not touched: tool names, argument names, call ids.
 
 Logs are redacted in several processes, none of which knows what the others have found. They write `mark`s,
 which name a value by its hash; `Numbering` turns them into placeholders when the sessions are put in order.
@@ -107,7 +107,21 @@ class Redactor:
             messages=messages,
             tools=tuple(self._schema(tool) for tool in session.tools),
             source=self.text(session.source),
+            provider=None if session.provider is None else self.text(session.provider),
+            model=None if session.model is None else self.text(session.model),
         )
+
+    def without_forged_marks(self, text: bytes) -> bytes:
+        """UTF-8 text in which only the marks that this redactor wrote are marks: names and ids, which are not
+        redacted, may hold others."""
+        if _FENCE.encode() not in text:
+            return text
+        written = set(self._placeholders.values())
+
+        def checked(found: re.Match[bytes]) -> bytes:
+            return found[0] if found[0].decode() in written else found[0].decode().replace(_FENCE, "\ufffd").encode()
+
+        return _MARK.sub(checked, text)
 
     def text(self, text: str) -> str:
         """The text with every secret replaced. Text that UTF-8 cannot hold (half a surrogate pair) gets

@@ -74,6 +74,8 @@ def write_dataset(
     options.check()
     if folder.exists() and not (folder / "stats.json").is_file() and not _is_empty(folder):
         raise DatasetError(f"{folder} exists and is no dataset: give another folder")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise DatasetError(f"{folder} is the folder you are in, and is exchanged as a whole: give another folder")
     numbering = Numbering()
     with files.atomic_path(folder) as partly:
         partly.mkdir()
@@ -308,14 +310,20 @@ def _notes(splits: Mapping[str, int], intake: Intake, options: Options) -> tuple
     if options.context == "absorb":
         notes.append("Standing documents are not in the prompts: what is trained on these rows is served without them.")
     if not splits["test"]:
-        notes.append("All rows come from one conversation: there is nothing to test on.")
+        notes.append(f"{_few(splits)}: there is nothing to test on.")
     elif not splits["valid"]:
-        notes.append("All rows come from two conversations: there is nothing to validate on while training.")
+        notes.append(f"{_few(splits)}: there is nothing to validate on while training.")
     if intake.ordered_by == "appearance":
         notes.append("No log has times: the split goes by order of appearance, not forward in time.")
     elif intake.untimed:
         notes.append(f"{intake.untimed} of the conversations have no times; they were put before all others.")
     return tuple(notes)
+
+
+def _few(splits: Mapping[str, int]) -> str:
+    """Why a split is empty: there were too few conversations, or near-duplicates emptied it."""
+    rows = ", ".join(f"{split} {splits[split]:,}" for split in SPLITS)
+    return f"Too few conversations that differ (rows: {rows})"
 
 
 def _nothing(sessions: int, ledger: _Ledger) -> str:
