@@ -49,7 +49,7 @@ def test_names_that_a_log_gives_to_kinds_and_models_are_redacted(tmp_path: Path,
         "model": f"claude {MAIL}",
         "content": [{"type": "text", "text": "Page two."}],
     }
-    lines = [
+    lines: list[dict[str, object]] = [
         {"type": "user", "uuid": "u", "message": {"role": "user", "content": WORDS[0]}},
         {"type": "assistant", "uuid": "a", "parentUuid": "u", "message": said},
         {"type": MAIL, "uuid": "x"},

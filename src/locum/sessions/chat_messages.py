@@ -5,6 +5,7 @@ Shape: {"role", "content": text | parts | null, "tool_calls"?: [{"id", "function
 results (https://platform.openai.com/docs/api-reference/chat).
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class Conversation:
         self.messages: list[Message] = []
         self._failed = failed
         self._open: dict[str, tuple[str, int]] = {}  # call id -> tool name, index of the message that made it
+        self._waiting: dict[str | None, deque[tuple[str, int]]] = {}  # tool name, or None for any -> calls in order
         self._unreadable = False
         self._calls = 0
 
@@ -86,6 +88,8 @@ class Conversation:
         self._unreadable = False
         for call in calls:
             self._open[call.id] = (call.name, len(self.messages))
+            for name in (call.name, None):
+                self._waiting.setdefault(name, deque()).append((call.id, len(self.messages)))
         # Weight 0: shown to the model in training, not learnt from. It stays context and is nobody's turn.
         origin = "harness" if raw.get("weight") == 0 else origin
         self.messages.append(Message("assistant", content, calls, origin=origin, signals=signals))
@@ -110,13 +114,23 @@ class Conversation:
     def _add_result(self, raw: dict[str, Any], content: str) -> None:
         call = raw.get("tool_call_id")
         if not isinstance(call, str) or not call:
-            call = next((id_ for id_, (tool, _) in self._open.items() if raw.get("name") in (None, tool)), "")
+            call = self._first_open(raw.get("name"))
         if call not in self._open:
             raise BadRecord("a tool result without its call")
         tool, turn = self._open.pop(call)
         if says_failure(content) or (self._failed is not None and self._failed(content)):
             self.messages[turn] = with_signals(self.messages[turn], "tool_error")
         self.messages.append(Message("tool", content, tool_call_id=call, tool_name=tool, origin="tool"))
+
+    def _first_open(self, tool: Any) -> str:
+        """The first call, of that tool where one is named, that has no result yet; empty where there is none."""
+        waiting = self._waiting.get(tool) if tool is None or isinstance(tool, str) else None
+        while waiting:
+            call, turn = waiting[0]
+            if self._open.get(call, ("", -1))[1] == turn:
+                return call
+            waiting.popleft()
+        return ""
 
 
 def with_signals(message: Message, *signals: Signal) -> Message:

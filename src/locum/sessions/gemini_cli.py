@@ -246,9 +246,12 @@ class _Chat:
 
     def _rewind(self, id_: str) -> None:
         """The message of that id and all after it are gone; all of them, where there is none of that id."""
-        ids = list(self._current)
-        for gone in ids[ids.index(id_) if id_ in self._current else 0 :]:
-            self._current.pop(gone).rewound = True
+        last = id_ if id_ in self._current else next(iter(self._current), None)
+        while self._current:
+            id_, gone = self._current.popitem()
+            gone.rewound = True
+            if id_ == last:
+                break
 
     def _write(self, entries: list[_Entry]) -> Transcript:
         transcript = Transcript(self._ledger)

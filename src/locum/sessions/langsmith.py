@@ -12,8 +12,9 @@ from locum.sessions.jsonl import BadRecord
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.sessions.request_log.exchanges import time_of
+from locum.sessions.tracing.failures import Failure
 from locum.sessions.tracing.payloads import LIMITS, asked_in, said_in
-from locum.sessions.tracing.recorder import Failure, Recorder, Traced
+from locum.sessions.tracing.recorder import Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, parsed, samples
 from locum.sessions.tracing.scores import Score
 

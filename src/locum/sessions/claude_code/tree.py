@@ -6,11 +6,15 @@ calls, at hooks, at progress records. So a conversation is read in file order, a
 only where more than one of its branches holds text that a human typed.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from locum.sessions.claude_code.lines import Entry
+
+_MOST_CONTEXT = 500
+"""Entries before an abandoned branch that it repeats at most: many rewinds must not grow without end."""
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -73,9 +77,12 @@ def _threads(entries: Iterable[Entry]) -> list[list[Entry]]:
 
 
 def _root(joined: dict[str, str], key: str) -> str:
-    while key in joined:
-        key = joined[key]
-    return key
+    root = key
+    while root in joined:
+        root = joined[root]
+    while key != root:  # the next one who asks has a short way
+        joined[key], key = root, joined[key]
+    return root
 
 
 class _Segment(msgspec.Struct):
@@ -88,25 +95,33 @@ class _Segment(msgspec.Struct):
 
 def _paths(thread: Sequence[Entry], name: str, lineage: str) -> list[Branch]:
     segments, segment_of = _segments(thread)
-    kept_line: list[bool] = []  # whether a segment is on the path that was kept from the root on
-    for segment in segments:
-        kept_line.append(segment.kept and (segment.above is None or kept_line[segment.above]))
-    found = [Branch(name, lineage, tuple(e for e, s in zip(thread, segment_of, strict=True) if kept_line[s]))]
+    # The rewind after which the path that a segment is on was abandoned, None for the one that was kept.
+    left: list[int | None] = []
+    for number, segment in enumerate(segments):
+        left.append((None if segment.above is None else left[segment.above]) if segment.kept else number)
+    paths: dict[int | None, list[Entry]] = {None: []}
+    within: list[list[int]] = [[] for _ in segments]
+    for at, (entry, own) in enumerate(zip(thread, segment_of, strict=True)):
+        paths.setdefault(left[own], []).append(entry)
+        within[own].append(at)
+    found = [Branch(name, lineage, tuple(paths[None]))]
     abandoned = [number for number, segment in enumerate(segments) if not segment.kept]
     for count, number in enumerate(abandoned, 1):
-        own = {number}
-        for below in range(number + 1, len(segments)):
-            if segments[below].kept and segments[below].above in own:
-                own.add(below)
-        above = set()
-        climbing = segments[number].above
-        while climbing is not None:
-            above.add(climbing)
-            climbing = segments[climbing].above
-        before = [e for e, s in zip(thread[: segments[number].first], segment_of, strict=False) if s in above]
-        after = [e for e, s in zip(thread, segment_of, strict=True) if s in own]
-        found.append(Branch(f"{name}~{count}", lineage, (*before, *after), context=len(before), rewound=True))
+        before = [thread[at] for at in _leading_to(segments[number], segments, within)]
+        entries = (*before, *paths[number])
+        found.append(Branch(f"{name}~{count}", lineage, entries, context=len(before), rewound=True))
     return found
+
+
+def _leading_to(segment: _Segment, segments: Sequence[_Segment], within: Sequence[Sequence[int]]) -> list[int]:
+    """The last places before a segment on the path that leads to it."""
+    places: list[int] = []
+    above = segment.above
+    while above is not None and len(places) < _MOST_CONTEXT:
+        end = bisect_left(within[above], segment.first)
+        places += within[above][max(0, end - _MOST_CONTEXT) : end]
+        above = segments[above].above
+    return sorted(places)[-_MOST_CONTEXT:]
 
 
 def _segments(thread: Sequence[Entry]) -> tuple[list[_Segment], list[int]]:
@@ -126,12 +141,13 @@ def _segments(thread: Sequence[Entry]) -> tuple[list[_Segment], list[int]]:
         if above is not None and typed[n]:
             children.setdefault(above, []).append(n)
 
+    latest = {above: max(last[s] for s in siblings) for above, siblings in children.items()}
     segments = [_Segment(None, 0, True)]
     segment_of: list[int] = []
     for n, above in enumerate(parents):
         siblings = children.get(above, []) if above is not None else []
         if above is not None and typed[n] and len(siblings) > 1:
-            segments.append(_Segment(segment_of[above], n, last[n] == max(last[s] for s in siblings)))
+            segments.append(_Segment(segment_of[above], n, last[n] == latest[above]))
             segment_of.append(len(segments) - 1)
         elif above is not None:
             segment_of.append(segment_of[above])

@@ -9,9 +9,10 @@ from locum.sessions.otel import genai, openinference
 from locum.sessions.otel.genai import Messages
 from locum.sessions.otel.spans import Span, is_log, is_span, span_of, unpacked
 from locum.sessions.reader import FileReading
+from locum.sessions.tracing.failures import Failure
 from locum.sessions.tracing.messages import Unfamiliar
 from locum.sessions.tracing.payloads import LIMITS
-from locum.sessions.tracing.recorder import Failure, Recorder, Traced
+from locum.sessions.tracing.recorder import Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, samples
 from locum.sessions.tracing.scores import Score
 

@@ -5,6 +5,7 @@ not on it was given up when a human went back. In version 1 all entries follow e
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,8 @@ def _parent(header: dict[str, Any]) -> str | None:
 
 def _windows(entries: Sequence[Entry], name: str, prompted: bool, ledger: Ledger) -> list[Transcript]:
     active = _active(entries)
+    on_branch = [at for at, kept in enumerate(active) if kept]
+    position = {entry.id: at for at, entry in reversed(list(enumerate(entries))) if entry.id is not None}
     windows = [Transcript(ledger)]
     for at, entry in enumerate(entries):
         if isinstance(entry.holds, Cut):
@@ -84,20 +87,19 @@ def _windows(entries: Sequence[Entry], name: str, prompted: bool, ledger: Ledger
             windows.append(Transcript(ledger))
             if entry.holds.summary:
                 windows[-1].note(entry.line, entry.holds.summary, "harness", time=entry.time)
-            for kept in _kept(entries[:at], active, entry.holds):
-                _write(windows[-1], kept, name, prompted=prompted, own=False, rewound=False)
+            first = _first_kept(entry.holds, at, position)
+            low, high = bisect_left(on_branch, first), bisect_left(on_branch, at)
+            for kept in on_branch[max(low, high - _MOST_KEPT) : high]:
+                _write(windows[-1], entries[kept], name, prompted=prompted, own=False, rewound=False)
         else:
             _write(windows[-1], entry, name, prompted=prompted, own=True, rewound=not active[at])
     return windows
 
 
-def _kept(entries: Sequence[Entry], active: Sequence[bool], cut: Cut) -> list[Entry]:
-    """What the window after a compaction repeats of the one before."""
-    first = next(
-        (at for at, entry in enumerate(entries) if (cut.kept_id and entry.id == cut.kept_id) or at == cut.kept_at),
-        len(entries),
-    )
-    return [entry for at, entry in enumerate(entries[first:], first) if active[at]][-_MOST_KEPT:]
+def _first_kept(cut: Cut, at: int, position: dict[str, int]) -> int:
+    """Where begins what the window after a compaction repeats of the one before; `at` itself where nothing is kept."""
+    places = (position.get(cut.kept_id or "", at), at if cut.kept_at is None or cut.kept_at < 0 else cut.kept_at)
+    return min(*places, at)
 
 
 def _active(entries: Sequence[Entry]) -> list[bool]:

@@ -142,9 +142,10 @@ def _rows(database: sqlite3.Connection, table: str, names: tuple[str, ...]) -> l
 
 def _lineage(session: str, nodes: dict[str, _Node]) -> str | None:
     """The first session of the chain that leads here."""
-    chain = [session]
-    while (node := nodes.get(chain[-1])) is not None and node.before is not None:
-        if node.before in chain:
+    chain = {session: None}
+    while (node := nodes.get(session)) is not None and node.before is not None:
+        session = node.before
+        if session in chain:
             return min(chain)  # a circle, which no client writes, still has one name
-        chain.append(node.before)
-    return chain[-1] or None
+        chain[session] = None
+    return session or None

@@ -9,13 +9,14 @@ import msgspec
 
 from locum.sessions.chat_messages import with_signals
 from locum.sessions.grouping import Call, Grouping, side_call
-from locum.sessions.jsonl import BadRecord, arguments
+from locum.sessions.jsonl import BadRecord
 from locum.sessions.ledger import Ledger
 from locum.sessions.providers import provider_of
+from locum.sessions.tracing.failures import Failure, Failures
 from locum.sessions.tracing.messages import Talk, Unfamiliar
 from locum.sessions.tracing.scores import Scale, Score
 from locum.sessions.tracing.tools import schemas
-from locum.types import Message, Session, Signal, ToolCall
+from locum.types import Message, Session, Signal
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "max_tokens_reached"})
 _STOPPED = frozenset({"content_filter", "safety", "guardrail_intervened", "cancelled", "recitation"})
@@ -48,19 +49,6 @@ class Traced(msgspec.Struct, frozen=True):
     only the one with the most messages."""
 
 
-class Failure(msgspec.Struct, frozen=True):
-    """A tool call that failed, as the span of the tool has it."""
-
-    number: int
-    """Of its record."""
-    trace: str
-    call: str = ""
-    """The call's id; where it is empty, the first call of that tool with these arguments is meant."""
-    tool: str = ""
-    arguments: Any = None
-    """An object, or the text of one."""
-
-
 class Recorder:
     """Takes what a file holds, in any order, and hands out its sessions.
 
@@ -78,7 +66,7 @@ class Recorder:
         self._answers: dict[str, str] = {}  # call -> id of the message that answered it
         self._traces: dict[str, set[str]] = {}  # id of an answer -> traces
         self._last: dict[str, tuple[str, int, str]] = {}  # trace -> time, number and id of its last answer
-        self._failures: dict[str, list[Failure]] = {}  # by trace
+        self._failures = Failures()
         self._scores: list[Score] = []
 
     def belongs(self, trace: str, conversation: Any) -> None:
@@ -92,7 +80,7 @@ class Recorder:
 
     def tool_failed(self, failure: Failure) -> None:
         """A tool call failed; the record counts as used if a session holds that call."""
-        self._failures.setdefault(failure.trace, []).append(failure)
+        self._failures.add(failure)
 
     def score(self, score: Score) -> None:
         """Somebody judged."""
@@ -120,11 +108,11 @@ class Recorder:
         marks, rewards = self._judged()
         used: set[int] = set()
         sessions = tuple(self._session(call, marks, rewards, used) for call in self._grouping.longest())
-        for failure in (one for failures in self._failures.values() for one in failures):
-            if failure.number in used:
-                self._ledger.used(failure.number)
+        for number in self._failures.numbers:
+            if number in used:
+                self._ledger.used(number)
             else:
-                self._ledger.noise(failure.number, "failed tool call of no session")
+                self._ledger.noise(number, "failed tool call of no session")
         return sessions
 
     def _take(self, traced: Traced) -> None:
@@ -191,8 +179,7 @@ class Recorder:
     ) -> Session:
         traces = sorted({trace for message in call.messages for trace in self._traces.get(message.id or "", ())})
         messages = [with_signals(message, *marks.get(message.id or "", ())) for message in call.messages]
-        failures = [failure for trace in traces for failure in self._failures.get(trace, ())]
-        used.update(_mark_failures(messages, failures))
+        used.update(self._failures.mark(messages, traces))
         conversations = sorted({self._conversations[trace] for trace in traces if trace in self._conversations})
         name = next(iter([*conversations, *traces]), call.beginning)
         return Session(
@@ -211,27 +198,6 @@ class Recorder:
 
 def _length(traced: Traced) -> int:
     return len(traced.asked) + len(traced.said)
-
-
-def _mark_failures(messages: list[Message], failures: list[Failure]) -> Iterator[int]:
-    """Mark the messages whose tool calls failed; the numbers of the records that say so."""
-    made = [(at, call) for at, message in enumerate(messages) for call in message.tool_calls]
-    for failure in failures:
-        for place, (at, call) in enumerate(made):
-            if failure.call == call.id if failure.call else _is_of(failure, call):
-                messages[at] = with_signals(messages[at], "tool_error")
-                del made[place]
-                yield failure.number
-                break
-
-
-def _is_of(failure: Failure, call: ToolCall) -> bool:
-    if failure.tool != call.name:
-        return False
-    try:
-        return arguments(failure.arguments) == call.arguments
-    except BadRecord:
-        return False
 
 
 def _reward(traces: list[str], conversations: list[str], rewards: dict[str, float]) -> float | None:

@@ -22,6 +22,8 @@ _LINK = re.compile(r"https?://\S*")
 _QUOTED = re.compile(r"https?://(?:www\.|mobile\.)?(?:twitter|x)\.com/\w{1,50}/status/(\d{1,20})(?:[/?#]\S*)?\Z")
 _SAME_POST = 60.0
 """Seconds by which a note and its tweet may differ."""
+_MOST_NOTES = 50
+"""Notes before and after a post that are compared with it: nobody writes more within a minute."""
 _LONGEST_LINK = 500
 _CUT_FROM = 240
 """Characters, wide ones counted twice, from which on an ellipsis at the end means that the text was cut."""
@@ -81,7 +83,9 @@ class Notes:
         if not any(pieces):
             return None
         seconds = datetime.fromisoformat(time).timestamp()
-        low, high = bisect_left(self._times, seconds - _SAME_POST), bisect_right(self._times, seconds + _SAME_POST)
+        at = bisect_left(self._times, seconds)
+        low = max(bisect_left(self._times, seconds - _SAME_POST), at - _MOST_NOTES)
+        high = min(bisect_right(self._times, seconds + _SAME_POST), at + _MOST_NOTES)
         fitting = [note for note in self._notes[low:high] if _begins(note.plain, pieces)]
         return min(fitting, key=lambda note: abs(note.seconds - seconds), default=None)
 
