@@ -83,3 +83,9 @@ def test_another_version_on_a_node_is_refused(
     with pytest.raises(EngineError, match="another version of Locum"):
         extract([logs], tmp_path / "no", each=each)
     assert not (tmp_path / "no").exists()
+
+
+def test_nobody_there_is_told_at_once() -> None:
+    for nowhere in ("127.0.0.1:9", "ray://127.0.0.1:9"):
+        with pytest.raises(EngineError, match="no Ray cluster at"):
+            RayData(nowhere, cache.code)

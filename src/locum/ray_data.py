@@ -1,6 +1,8 @@
 """The same function over many things on a Ray cluster, through Ray Data (https://docs.ray.io/en/latest/data)."""
 
 import pickle
+import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -32,6 +34,7 @@ class RayData:
         except ImportError:
             raise EngineError(f"--ray {address} needs Ray; install `locum[ray]`") from None
         self._version = version
+        _check_answers(address)
         try:
             ray.init(
                 address=address,
@@ -66,6 +69,21 @@ class RayData:
                 yield pickle.loads(row["outcome"])
         except ray.exceptions.RayError as error:
             raise EngineError(f"the Ray cluster failed ({type(error).__name__}); its own logs say why") from None
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself waits for minutes where nobody listens.
+
+    Raises:
+        EngineError: nobody does.
+    """
+    place = re.fullmatch(r"(?:ray://)?([^:/]+):(\d{1,5})", address)
+    if place is None:
+        return
+    try:
+        socket.create_connection((place[1], int(place[2])), timeout=10).close()
+    except (OSError, OverflowError):
+        raise EngineError(f"no Ray cluster at {address!r}; start one with `ray start --head`") from None
 
 
 class _Work:

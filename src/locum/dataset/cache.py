@@ -191,8 +191,23 @@ def opened(salt: str, agents: frozenset[str] = frozenset()) -> Iterator[Readings
 
 
 def forget_readings() -> None:
-    """Remove every reading that is kept; the logs will be read again."""
-    shutil.rmtree(home_folder() / "readings", ignore_errors=True)
+    """Remove every reading that is kept; the logs will be read again.
+
+    Raises:
+        DatasetError: an extraction has been using them for a minute.
+    """
+    root = home_folder() / "readings"
+    if not root.is_dir():
+        return
+    try:
+        with FileLock(root / ".lock", timeout=60):
+            for folder in root.iterdir():
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+    except Timeout:
+        raise DatasetError(
+            f"{root} is in use by an extraction: wait for its end, then give the command again"
+        ) from None
 
 
 @cache
