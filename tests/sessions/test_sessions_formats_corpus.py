@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from claude_log import adds_up
+from held import holds
 
 from locum.dataset import extract, read_drops, read_rows
 from locum.dataset.split import SPLITS
 from locum.dataset.terms import RESTRICTED
 from locum.progress import silent
 from locum.sessions import SourceReading, read_sources
+from locum.sessions.read import read_file
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of
 
@@ -72,6 +74,28 @@ def test_nothing_is_unknown_bad_or_unpaired(folder: str) -> None:
                 called = Counter(call.id for message in session.messages for call in message.tool_calls)
                 results = Counter(message.tool_call_id for message in session.messages if message.role == "tool")
                 assert results <= called
+
+
+def test_nothing_in_any_file_is_unexplained() -> None:
+    """Test files of other tools hold records that nothing wrote but their authors; what is bad is cut or no message."""
+    unknown: dict[str, dict[str, int]] = {}
+    bad: dict[str, list[int]] = {}
+    for path in sorted(DATA.rglob("*")):
+        found = read_file(path, str(path)) if path.is_file() else None
+        if isinstance(found, FileReading):
+            holds(found)
+            if found.lines.unknown:
+                unknown[path.name] = found.lines.unknown
+            if found.lines.bad:
+                bad[path.name] = [line.line for line in found.lines.bad]
+        elif found is not None:
+            assert "in its reader" not in found.reason
+    assert unknown == {
+        "cc-session-001.jsonl": {"agent_supervision_note": 1},
+        "edge_cases.jsonl": {"(no type)": 1, "user block: (no type)": 1},
+        "interleaved_stream.jsonl": {"item: token_count": 1},
+    }
+    assert bad == {"cc-session-001.jsonl": [8], "edge_cases.jsonl": [10, 11, 13, 15, 16]}
 
 
 def test_tau2_says_what_its_files_say() -> None:

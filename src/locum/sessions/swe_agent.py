@@ -9,6 +9,7 @@ evaluation's report is another file: these sessions have no reward.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,13 @@ def _session(run: dict[str, Any], history: list[Any], path: Path, ledger: Ledger
     )
 
 
-def _agent(history: list[Any]) -> Any:
+def _agent(history: list[Any]) -> str | None:
     """The agent that speaks most: others (a reviewer, a chooser between attempts) have conversations of their
     own.
     """
-    spoken = [raw.get("agent") for raw in history if isinstance(raw, dict) and raw.get("role") == "assistant"]
-    return max(spoken, key=spoken.count, default=None)
+    spoken = (raw.get("agent") for raw in history if isinstance(raw, dict) and raw.get("role") == "assistant")
+    most = Counter(agent if isinstance(agent, str) else None for agent in spoken).most_common(1)
+    return most[0][0] if most else None
 
 
 def _noise(raw: Any, agent: Any) -> str | None:
