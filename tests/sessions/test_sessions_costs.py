@@ -1,4 +1,4 @@
-"""Logs made to be slow: eight times the size may take eight times the time, not sixty-four; and numbers that are too large.
+"""Logs made to be slow: eight times the size may take eight times the time, not sixty-four; numbers that are too large.
 
 The logs are such that nothing of them is repeated in what is read. Time is the process's own, and compared with
 itself; half way between the two lies room for a machine that is busy.
