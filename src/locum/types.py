@@ -162,3 +162,17 @@ class Estimate(msgspec.Struct, frozen=True):
     high: float
     rows: int
     sessions: int
+    verified: int | None = None
+    """Of the rows, those whose recorded response an outcome verifies; None where being right is not the question."""
+    least: float | None = None
+    """The least true difference from a fixed value that rows and sessions like these would have shown with
+    probability 0.8; None where one session alone speaks."""
+
+
+class Undefined(msgspec.Struct, frozen=True):
+    """A figure that there is not: a result like any other, where a number would say more than is known."""
+
+    kind: Literal["undefined", "too_few"]
+    """`undefined`: no number of rows would give it (a ratio to nothing); `too_few`: more rows would."""
+    why: str
+    """What was seen and what it takes, as a phrase."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest, norm
+from scipy.stats import t as student
 
 from locum.evaluation.statistics import (
     UNBOUNDED,
@@ -18,9 +19,11 @@ from locum.evaluation.statistics import (
     clustered_mean,
     effective_rows,
     intraclass_correlation,
+    jackknife,
     paired_difference,
     tango_interval,
 )
+from locum.types import Estimate, Undefined
 
 Array = NDArray[np.float64]
 ROWS_PER_SESSION = 4
@@ -202,6 +205,89 @@ def test_tango_at_zero_discordance(n: int, expected: float) -> None:
     low = tango_interval(0, 0, n, confidence=0.9)[0]
     assert low == pytest.approx(-z2 / (n + z2), abs=1e-9)
     assert low == pytest.approx(expected, abs=5e-4)
+
+
+def test_tango_is_that_of_another_library() -> None:
+    """evalstats solves the quartic of Chang et al. 2024; without the continuity correction it is Tango's interval."""
+    resampling = pytest.importorskip("evalstats.core.resampling")
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        a, b = (rng.random((2, int(rng.integers(4, 60)))) < rng.random((2, 1))).astype(float)
+        wins, losses = float((a > b).sum()), float((a < b).sum())
+        if wins + losses not in (0, len(a)):  # there the roots of the quartic run together
+            low, high = resampling.tango_scc_paired_ci(a, b, 0.05, 0.0)
+            assert tango_interval(wins, losses, len(a)) == pytest.approx((low, high), abs=1e-5)
+
+
+def test_equally_long_sessions_have_one_degree_of_freedom_less_than_sessions() -> None:
+    """CR3 with Satterthwaite's degrees of freedom is then the textbook's t interval of the sessions' means."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=28)
+    means = values.reshape(7, 4).mean(axis=1)
+    reach = float(student.ppf(0.975, 6)) * means.std(ddof=1) / math.sqrt(7)
+    found = clustered_mean(values, sessions_of(7))
+    assert (found.low, found.high) == pytest.approx((means.mean() - reach, means.mean() + reach))
+
+
+def test_one_long_session_widens_the_interval() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=40)
+    equal = clustered_mean(values, sessions_of(10))
+    long = clustered_mean(values, ["long"] * 22 + [f"s{i // 2}" for i in range(18)])
+    assert long.high - long.low > 1.5 * (equal.high - equal.low)
+
+
+def test_satterthwaites_degrees_of_freedom_are_those_of_the_quadratic_form() -> None:
+    """Against the definition, (E q)^2 over half its variance, with the matrix written out."""
+    sizes, correlation = np.array([1.0, 2.0, 3.0, 9.0]), 1.0
+    groups = np.repeat(np.arange(4), sizes.astype(int))
+    values = np.repeat([1.0, -1.0, 2.0, 0.5], sizes.astype(int))  # sessions without spread within: correlation 1
+    w = sizes / sizes.sum()
+    scale = 3 / 4 / (sizes.sum() - sizes) ** 2
+    residual = np.diag(sizes) @ (np.eye(4) - np.ones((4, 1)) * w)
+    form = residual.T @ np.diag(scale) @ residual
+    spread = np.diag(correlation + (1 - correlation) / sizes)
+    expected = np.trace(form @ spread) ** 2 / np.trace(form @ spread @ form @ spread)
+    means = np.array([1.0, -1.0, 2.0, 0.5])
+    error = math.sqrt(means @ form @ means)
+    found = clustered_mean(values, [str(g) for g in groups])
+    assert found.high - found.estimate == pytest.approx(float(student.ppf(0.975, expected)) * error)
+
+
+def test_the_least_effect_is_found_four_times_in_five() -> None:
+    rng = np.random.default_rng(5)
+    typical = np.median([_least(normal_rows(rng, 25)[0], 25) for _ in range(200)])
+    found = 0
+    for _ in range(600):
+        values, truth = normal_rows(rng, 25)
+        found += clustered_mean(values, sessions_of(25)).low > truth - typical
+    assert found / 600 == pytest.approx(0.8, abs=0.06)
+    assert clustered_mean([1.0, 2.0], ["a", "a"]).least is None
+
+
+def _least(values: Array, sessions: int) -> float:
+    least = clustered_mean(values, sessions_of(sessions)).least
+    assert least is not None
+    return least
+
+
+def test_jackknife_of_a_mean_is_the_means_own_interval() -> None:
+    values = np.random.default_rng(6).normal(size=12)
+    names = sessions_of(4, 3)
+    without = [np.delete(values.reshape(4, 3), i, axis=0).mean() for i in range(4)]
+    found = jackknife(float(values.mean()), without, rows=12)
+    expected = clustered_mean(values, names)
+    assert isinstance(found, Estimate)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (found.rows, found.sessions) == (12, 4)
+
+
+def test_jackknife_says_where_there_is_no_figure() -> None:
+    few = jackknife(1.0, [1.0], rows=9)
+    assert few == Undefined("too_few", "1 sessions of at least 2")
+    lost = jackknife(1.0, [1.0, math.nan], rows=9)
+    assert isinstance(lost, Undefined)
+    assert lost.kind == "undefined"
 
 
 def test_intraclass_correlation_of_a_worked_example() -> None:
