@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locum.evaluation.signatures import Detail, details, loops, made_up, seq_rep_4
+from locum.evaluation.signatures.details import Detail, details
+from locum.evaluation.signatures.grounding import made_up
+from locum.evaluation.signatures.repetition import loops, seq_rep
 
 
 def kinds(found: list[Detail]) -> list[tuple[str, str]]:
@@ -17,10 +19,10 @@ def kinds(found: list[Detail]) -> list[tuple[str, str]]:
 
 
 def test_repetition_counts_repeated_four_grams() -> None:
-    assert seq_rep_4("") == seq_rep_4("one two three") == 0
-    assert seq_rep_4("a b c d e f") == 0
-    assert seq_rep_4("a a a a a") == pytest.approx(1 / 2)
-    assert seq_rep_4("go on and on " * 10) == pytest.approx(1 - 4 / 37)
+    assert seq_rep("") == seq_rep("one two three") == 0
+    assert seq_rep("a b c d e f") == 0
+    assert seq_rep("a a a a a") == pytest.approx(1 / 2)
+    assert seq_rep("go on and on " * 10) == pytest.approx(1 - 4 / 37)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import msgspec
 
 from locum.evaluation.decisions import decision_label, parameters, same_decision
 from locum.evaluation.results import Answer
-from locum.evaluation.signatures import loops, made_up, seq_rep_4
+from locum.evaluation.signatures.grounding import made_up
+from locum.evaluation.signatures.repetition import loops, seq_rep
 from locum.types import Message, Row, ToolCall
 
 
@@ -42,7 +43,7 @@ def read_answer(
         tool_calls=calls,
         finish=finish,
         made_up=tuple((detail.start, detail.end, detail.kind) for detail in details),
-        repetition=seq_rep_4(words),
+        repetition=seq_rep(words),
         loop=loops(words),
         decision=decision_label(row.structure, message),
         right=same_decision(row.structure, message, row.response, row.tools),
