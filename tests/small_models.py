@@ -39,6 +39,11 @@ LOOKUP: dict[str, Any] = {
 }
 
 
+def sentences() -> tuple[str, ...]:
+    """What tiny tokenizers are trained on."""
+    return _SENTENCES
+
+
 def write_tiny_base(folder: Path, *, template: str = TEMPLATE, **changes: Any) -> None:
     """A llama of two layers with random weights, a byte-level BPE trained on a few sentences, and a chat template.
 

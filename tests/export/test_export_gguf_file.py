@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from small_models import damage_config, write_tiny_base
+from small_models import write_tiny_base
 
 from locum.errors import ExportError
 from locum.export import gguf_file
@@ -16,7 +16,8 @@ from locum.export.gguf_file import QUANTIZATIONS, write_gguf
 from locum.export.read_back import WEIGHT_BOUNDS, check_weights
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
-from locum.training.gguf_base import hf_tensors, to_gguf_layout
+from locum.training.gguf_base import hf_tensors
+from locum.training.gguf_layout import to_gguf_layout
 
 gguf = pytest.importorskip("gguf")
 
@@ -193,14 +194,6 @@ def test_a_tokenizer_without_a_name_in_llama_cpp(other_base: Base, tmp_path: Pat
     whole["pre_tokenizer"]["pretokenizers"][0] = {"type": "Whitespace"}
     path.write_text(json.dumps(whole), encoding="utf-8")
     refuse(other_base, tmp_path, "F32", "pre-tokenizer", ".gguf file")
-
-
-def test_scaled_rotary_positions(other_base: Base, tmp_path: Path) -> None:
-    damage_config(
-        other_base.folder,
-        rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0},
-    )
-    refuse(other_base, tmp_path, "F32", "'linear'", ".gguf file")
 
 
 # --- reading back

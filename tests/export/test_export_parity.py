@@ -11,7 +11,7 @@ from msgspec import json
 from small_models import many_rows, row, says, user
 
 from locum.errors import ExportError
-from locum.export import gguf_file
+from locum.export import gguf_file, tokenizer_file
 from locum.export.base_file import base_model_file
 from locum.export.gguf_file import QUANTIZATIONS, write_gguf
 from locum.export.parity import MEAN_BOUNDS, Parity, certify, conversations, first_difference
@@ -20,7 +20,7 @@ from locum.runtime.scorer import Scorer
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.device import Device
-from locum.training.gguf_base import to_gguf_layout
+from locum.training.gguf_layout import to_gguf_layout
 
 EXACT = Device("cpu", "float32")
 
@@ -112,7 +112,7 @@ def test_one_tensor_at_twice_its_size(make: Callable[..., Parity], monkeypatch: 
 
 
 def test_another_way_of_splitting_text(make: Callable[..., Parity], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gguf_file, "_pre_tokenizer_name", lambda whole: "default")
+    monkeypatch.setattr(tokenizer_file, "_pre_tokenizer_name", lambda whole: "default")
     refuse(make, "tokenizes", "differently from training, first at token", "trained on [", "served as [")
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from shape_models import HERMES
 from small_models import DEFAULT_SYSTEM, LOOKUP, TEMPLATE, lookup, many_rows, row, says, system, user, write_tiny_base
 from transformers import AutoTokenizer
 
@@ -55,9 +56,8 @@ def test_the_default_system_text_stands_beside_tools_too(tiny_renderer: Renderer
 
 
 def test_a_template_that_knows_tools_is_left_alone(tmp_path: Path) -> None:
-    template = "{# tools, tool_calls #}" + TEMPLATE
-    write_tiny_base(tmp_path, template=template)
-    assert Renderer(tmp_path).template == template
+    write_tiny_base(tmp_path, template=HERMES)
+    assert Renderer(tmp_path).template == HERMES
 
 
 def test_no_chat_template(tmp_path: Path) -> None:
@@ -179,3 +179,72 @@ def test_arguments_that_json_cannot_hold_again_are_no_call(value: str) -> None:
     assert (said, calls, broken) == (text, (), 1)
     name = '<tool_call>{"name": "\\ud83e"}</tool_call>'
     assert parse_response(name) == (name, (), 1)
+
+
+# --- templates that know no tools, or write calls that cannot be read back
+
+
+TURNS = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('alternate') }}{% endif %}"
+    "{{ '<|im_start|>' + m.role + '|' + m.content + '<|im_end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant|' }}{% endif %}"
+).replace("<|im_start|>", "<|endoftext|>")
+"""As Gemma's: no system text, roles in turn, no tools."""
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory: pytest.TempPathFactory) -> tuple[Renderer, Any]:
+    folder = tmp_path_factory.mktemp("around")
+    write_tiny_base(folder, template=TURNS)
+    return Renderer(folder), AutoTokenizer.from_pretrained(folder)
+
+
+@given(st.lists(ODD, min_size=1, max_size=5))
+@settings(deadline=None)
+def test_what_the_template_takes_stays_as_it_is(around: tuple[Renderer, Any], said: list[str]) -> None:
+    renderer, plain = around
+    chat = [(user if at % 2 == 0 else says)(text) for at, text in enumerate(said)]
+    wire = [{"role": message.role, "content": message.content} for message in chat]
+    expected = plain.apply_chat_template(wire, tokenize=False, add_generation_prompt=True)
+    assert renderer.prompt_text(chat) == expected
+
+
+def test_tools_results_and_system_text_reach_a_template_that_knows_none(around: tuple[Renderer, Any]) -> None:
+    renderer, _ = around
+    chat = [
+        system("Be brief."),
+        user("Which?"),
+        says("I look.", lookup("W-1"), lookup("W-2", "call_1")),
+        Message(role="tool", content="late"),
+        Message(role="tool", content="not late"),
+        user("So?"),
+    ]
+    text = renderer.prompt_text(chat, [LOOKUP])
+    assert text.startswith("<|endoftext|>user|Be brief.\n\nYou may call these tools:\n<tools>\n{")
+    assert "</tool_call>\n\nWhich?<|im_end|><|endoftext|>assistant|I look.\n<tool_call>\n" in text
+    assert text.endswith(
+        "</tool_call><|im_end|><|endoftext|>user|<tool_response>\nlate\n</tool_response>\n<tool_response>\nnot late\n"
+        "</tool_response>\nSo?<|im_end|><|endoftext|>assistant|"
+    )
+
+
+def test_every_row_can_be_encoded_behind_such_a_template(around: tuple[Renderer, Any], rows: list[Row]) -> None:
+    for each in rows:
+        assert around[0].encode(each).response_start > 0
+
+
+def test_calls_that_cannot_be_read_back_are_written_in_a_way_that_can(tmp_path: Path) -> None:
+    own = TEMPLATE.replace(
+        "message['content'] +",
+        "(message['content'] or (message.tool_calls[0].function | tojson)) + (tools | tojson if tools else '') +",
+    )
+    write_tiny_base(tmp_path, template=own)
+    renderer = Renderer(tmp_path)
+    assert renderer.template != own
+    assert renderer.template.endswith(own)
+    call = lookup("W-1")
+    text = renderer.text([user("?"), says("", call)], [LOOKUP])
+    assert [(found.name, found.arguments) for found in parse_response(text[text.rindex("<tool_call>") :])[1]] == [
+        (call.name, call.arguments)
+    ]

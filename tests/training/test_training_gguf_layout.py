@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locum.training.gguf_base import from_gguf_layout, to_gguf_layout
+from locum.training.gguf_layout import from_gguf_layout, to_gguf_layout
 
 NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 

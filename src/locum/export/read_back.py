@@ -9,7 +9,7 @@ import numpy as np
 from locum.errors import ExportError
 from locum.training.gguf_base import hf_tensors
 
-WEIGHT_BOUNDS = {"F32": 0.0, "F16": 2**-11, "BF16": 2**-8, "Q8_0": 0.023}
+WEIGHT_BOUNDS = {"F32": 1e-5, "F16": 2**-11, "BF16": 2**-8, "Q8_0": 0.023}
 """Largest relative error (root mean square) that rounding to a type can cause. Q8_0 rounds to 1/127 of the largest of
 32 values: half of that, times the square root of 32 where one value is all there is, and its scale is a half float."""
 

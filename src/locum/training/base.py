@@ -19,10 +19,7 @@ from locum.errors import BaseError
 from locum.home import cache_folder
 from locum.progress import Progress, silent
 from locum.training.gguf_base import GGUFKind, unpack_gguf
-
-ARCHITECTURES = ("llama",)
-"""`model_type` of the bases that Locum can train, export and serve today."""
-
+from locum.training.gguf_config import ARCHITECTURES
 
 _SOURCE = "locum_base.json"
 """Beside an unpacked base: what the GGUF file said of itself."""
@@ -114,9 +111,9 @@ def _from_folder(name: str, folder: Path) -> Base:
 
 
 def _require_supported(name: str, architecture: str) -> None:
-    if architecture not in ARCHITECTURES:
+    if architecture not in {*ARCHITECTURES, *ARCHITECTURES.values()}:
         raise BaseError(
-            f"base {name!r} has the architecture {architecture!r}, which Locum cannot export yet; "
+            f"base {name!r} has the architecture {architecture!r}, which Locum cannot train and serve; "
             f"choose one of: {', '.join(ARCHITECTURES)}"
         )
 

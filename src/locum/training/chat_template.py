@@ -1,9 +1,10 @@
 """One renderer for training and serving: messages to text, text to tokens, tokens to a loss mask.
 
 The prompt that training conditions on is the text that an engine renders for the same messages; the parity
-certificate (`locum.export.parity`) holds the two together. A base whose own chat template knows no tools gets
-`templates/chatml_tools.jinja`, which equals the base's own template on conversations without tools; the exported
-model file carries whichever template was used here.
+certificate (`locum.export.parity`) holds the two together. A base whose own chat template knows no tools, or writes
+calls in a way that cannot be read back, gets one that does and that equals its own on conversations without tools:
+`templates/chatml_tools.jinja` for ChatML, else `templates/tools_around.jinja` before its own. The exported model file
+carries whichever template was used here.
 """
 
 import json
@@ -42,14 +43,31 @@ class Renderer:
         own = self.tokenizer.chat_template
         if not own:
             raise BaseError(f"the base in {str(folder)!r} has no chat template; choose an instruct model")
-        self.template: str = own if _knows_tools(own) else self._with_tools(own)
-        self.tokenizer.chat_template = self.template
+        self.template: str = own
+        if not self._tools_come_back():
+            self.template = self._with_tools(own)
+            self.tokenizer.chat_template = self.template
         self.end: int = self._end_of_turn()
 
+    def _tools_come_back(self) -> bool:
+        """Whether the template writes tools and calls, and the calls can be read out of what it writes."""
+        call = ToolCall(id="call_0", name="look_up", arguments={"id": "W-17", "n": 2})
+        asked = (Message(role="user", content="?"),)
+        tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+        try:
+            prompt = self.prompt_text(asked, [tool])
+            whole = self.text((*asked, Message(role="assistant", tool_calls=(call,))), [tool])
+        except TrainingError:
+            return False
+        _, calls, _ = parse_response(whole[len(prompt) :])
+        return "look_up" in prompt and [(found.name, found.arguments) for found in calls] == [
+            (call.name, call.arguments)
+        ]
+
     def _with_tools(self, own: str) -> str:
-        """The base's ChatML template with tool blocks added; the template itself where it is not ChatML."""
-        if "<|im_start|>" not in own:
-            return own
+        """The base's template with tool blocks added."""
+        if "<|im_start|>" not in own or _knows_tools(own):
+            return self._with_tools_around(own)
         probe = str(self.tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False))
         opening, _, _ = probe.partition("<|im_start|>user\n")
         default = opening.removeprefix("<|im_start|>system\n").removesuffix("<|im_end|>\n")
@@ -57,6 +75,26 @@ class Renderer:
         # As a Jinja string literal: quotes and backslashes escaped, line breaks kept as escapes.
         literal = json.dumps(default, ensure_ascii=False)[1:-1].replace("'", "\\'").replace('\\"', '"')
         return template.rstrip("\n").replace("@@DEFAULT_SYSTEM@@", literal)
+
+    def _with_tools_around(self, own: str) -> str:
+        """The base's own template behind one that turns tools, calls and results into plain messages for it.
+
+        Where the template takes no system text, that stands before the first question, as Gemma's makers advise.
+        """
+        question, mark = Message(role="user", content="?"), "Be brief."
+        takes_system = mark in self._try((Message(role="system", content=mark), question))
+        alternates = not self._try((question, question))
+        template = resources.files("locum.training").joinpath("templates/tools_around.jinja").read_text("utf-8")
+        for flag, value in (("@@SYSTEM@@", takes_system), ("@@ALTERNATE@@", alternates)):
+            template = template.replace(flag, str(value).lower())
+        return template.rstrip("\n") + "\n" + own
+
+    def _try(self, messages: Sequence[Message]) -> str:
+        """The text of a conversation, or nothing where the template refuses it."""
+        try:
+            return self.prompt_text(messages)
+        except TrainingError:
+            return ""
 
     def _end_of_turn(self) -> int:
         """The token that ends the agent's turn: the first token the template writes after an answer."""
@@ -67,9 +105,10 @@ class Renderer:
                 "the base's chat template renders the prompt differently once it is answered; "
                 "choose a base whose template only appends"
             )
-        tail = whole[len(prompt) + 1 :]
+        _, _, tail = whole[len(prompt) :].partition(".")
         ends: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
-        if not ends or ends[0] not in self.tokenizer.all_special_ids:
+        special = {index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        if not ends or ends[0] not in special:
             raise BaseError(f"the base's chat template ends an answer with {tail!r}, which is no special token")
         return ends[0]
 

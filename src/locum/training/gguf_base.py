@@ -1,9 +1,10 @@
 """Turning a GGUF file into a Hugging Face folder, and its tensors into a state dict.
 
-Config and tokenizer come through transformers' own GGUF support; the tensors are dequantized with the `gguf`
-package and mapped by its name tables (https://github.com/ggml-org/llama.cpp/tree/master/gguf-py).
+The tensors are dequantized with the `gguf` package (https://github.com/ggml-org/llama.cpp/tree/master/gguf-py); what
+becomes of names, settings and tokenizer is told in `gguf_layout`, `gguf_config` and `gguf_tokenizer`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from locum.errors import BaseError
+from locum.training.gguf_config import Array, config_from_gguf
+from locum.training.gguf_layout import from_gguf_layout, tensor_names
+from locum.training.gguf_tokenizer import write_tokenizer
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig
-
-Array = npt.NDArray[np.float32]
 
 
 class GGUFKind(msgspec.Struct, frozen=True):
@@ -42,32 +43,38 @@ def unpack_gguf(model: Path, folder: Path, require: Callable[[str], None]) -> GG
     Raises:
         BaseError: the file is no GGUF, is damaged, or has no chat template.
     """
-    import torch
-    from safetensors.torch import save_file
-    from transformers import AutoConfig, AutoTokenizer
-    from transformers.utils import logging
+    from safetensors.numpy import save_file
+    from transformers import AutoConfig
 
     reader = open_gguf(model)
     kind = _kind(reader)
     require(kind.architecture)
-    logging.disable_progress_bar()
-    config = AutoConfig.from_pretrained(model.parent, gguf_file=model.name)
-    tokenizer = AutoTokenizer.from_pretrained(model.parent, gguf_file=model.name)
-    if not tokenizer.chat_template:
-        raise BaseError(f"base {model.name!r} has no chat template: it is no chat model; choose an instruct model")
-    _fix_pretokenizer(tokenizer, reader)
-    config.architectures = [_CAUSAL_LM[kind.architecture]]
-    config.dtype = torch.float32
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    state = {name: torch.from_numpy(value) for name, value in _hf_tensors(reader, model.name, config)}
+
+    def read(key: str) -> Any:
+        return _value(reader, key)
+
+    try:
+        config = config_from_gguf(read, _shapes(reader), _rope_factors(reader))
+        write_tokenizer(read, folder)
+    except BaseError as error:
+        raise BaseError(f"base {model.name!r}: {error}") from None
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    state = dict(_hf_tensors(reader, model.name, AutoConfig.from_pretrained(folder)))
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return kind
 
 
-_CAUSAL_LM = {"llama": "LlamaForCausalLM"}
+def _shapes(reader: Any) -> dict[str, tuple[int, ...]]:
+    """Each tensor's shape, rows first (the file has it the other way round)."""
+    return {tensor.name: tuple(int(size) for size in tensor.shape[::-1]) for tensor in reader.tensors}
+
+
+def _rope_factors(reader: Any) -> dict[str, Array]:
+    return {
+        tensor.name: np.array(tensor.data, dtype=np.float32)
+        for tensor in reader.tensors
+        if tensor.name.startswith("rope_f")
+    }
 
 
 def _kind(reader: Any) -> GGUFKind:
@@ -113,19 +120,6 @@ def _value(reader: Any, key: str) -> Any:
     return field.contents() if field is not None else None
 
 
-def _fix_pretokenizer(tokenizer: Any, reader: Any) -> None:
-    """Split digits as llama.cpp does for this tokenizer; transformers' GGUF conversion leaves that out.
-
-    llama.cpp's `LLAMA_VOCAB_PRE_TYPE_SMOLLM` first isolates every digit, then applies GPT-2's pattern.
-    """
-    from tokenizers import pre_tokenizers
-
-    if _value(reader, "tokenizer.ggml.pre") == "smollm":
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-        )
-
-
 def hf_tensors(model: Path, config: "PretrainedConfig") -> Iterator[tuple[str, Array]]:
     """Dequantize a GGUF file's tensors, under transformers' names and in transformers' layout, as float32."""
     return _hf_tensors(open_gguf(model), model.name, config)
@@ -153,50 +147,3 @@ def load_weights(module: "torch.nn.Module", model: Path, config: "PretrainedConf
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
     if set(missing) - tied or unexpected:
         raise BaseError(f"{model.name!r} does not fit the model's shape: missing {missing}, unexpected {unexpected}")
-
-
-def tensor_names(config: "PretrainedConfig") -> list[tuple[str, str]]:
-    """(transformers' name, GGUF name) of every tensor of a causal language model with this config."""
-    import torch
-    from gguf import MODEL_ARCH, get_tensor_name_map
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        module = AutoModelForCausalLM.from_config(config)
-    names = get_tensor_name_map(MODEL_ARCH[str(config.model_type).upper()], int(config.num_hidden_layers))
-    pairs = []
-    for hf_name in module.state_dict():
-        if hf_name == "lm_head.weight" and config.tie_word_embeddings:
-            continue
-        gguf_name = names.get_name(hf_name, try_suffixes=(".weight", ".bias"))
-        if gguf_name is None:
-            raise BaseError(f"the tensor {hf_name!r} has no place in a GGUF file of a {config.model_type} model")
-        pairs.append((hf_name, gguf_name))
-    return pairs
-
-
-def _heads(hf_name: str, config: "PretrainedConfig") -> int | None:
-    """Heads by which a llama projection's rows are permuted in GGUF (its rotary layout); None: not permuted."""
-    if config.model_type != "llama":
-        return None
-    if ".q_proj." in hf_name:
-        return int(config.num_attention_heads)
-    if ".k_proj." in hf_name:
-        return int(config.num_key_value_heads)
-    return None
-
-
-def to_gguf_layout(hf_name: str, array: Array, config: "PretrainedConfig") -> Array:
-    """Transformers' layout to GGUF's: rotary halves interleaved, as llama.cpp's convert_hf_to_gguf.py does."""
-    heads = _heads(hf_name, config)
-    if heads is None:
-        return array
-    return array.reshape(heads, 2, -1, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
-
-
-def from_gguf_layout(hf_name: str, array: Array, config: "PretrainedConfig") -> Array:
-    """The inverse of `to_gguf_layout`."""
-    heads = _heads(hf_name, config)
-    if heads is None:
-        return array
-    return array.reshape(heads, -1, 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
