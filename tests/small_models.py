@@ -181,7 +181,7 @@ def write_adapter(base: Path, folder: Path, *, rank: int = 4, alpha: int = 12, s
     import torch
 
     from locum.training.device import Device
-    from locum.training.loop import load_model
+    from locum.training.load import load_model
     from locum.training.lora import LoraShape, adapter_state, add_lora, save_adapter
 
     shape = LoraShape(rank=rank, alpha=alpha)

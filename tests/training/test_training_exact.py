@@ -13,7 +13,7 @@ from locum.training.attention import SHORT
 from locum.training.base import Base
 from locum.training.chat_template import Encoded, Renderer
 from locum.training.device import Device
-from locum.training.loop import load_model
+from locum.training.load import load_model
 from locum.training.lora import LoraShape, add_lora
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain, pack

@@ -16,7 +16,8 @@ from locum.training import loop
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.device import Device
-from locum.training.loop import Metric, TrainOptions, TrainResult, load_model, train
+from locum.training.load import load_model
+from locum.training.loop import Metric, TrainOptions, TrainResult, train
 from locum.training.lora import LoraLinear, LoraShape, add_lora, load_adapter_state
 from locum.training.loss import target_losses
 from locum.training.packing import chain
@@ -93,8 +94,8 @@ def test_training_lowers_both_losses_and_writes_the_curve(
 def test_what_is_kept_is_the_best_look_and_patience_ends_the_run(
     tiny_base: Base, rows: list[Row], tmp_path: Path
 ) -> None:
-    """At a rate that wrecks the model the loss jumps; the adapter written is that of the best look, not the last."""
-    wild = msgspec.structs.replace(OPTIONS, learning_rate=3.0, max_steps=40, patience=2)
+    """At a rate far too high the loss soon rises; the adapter written is that of the best look, not the last."""
+    wild = msgspec.structs.replace(OPTIONS, learning_rate=0.1, max_steps=40, patience=2)
     found = train(rows, rows[:2], tiny_base, tmp_path, wild)
     held_out = {m.step: m.valid_loss for m in metrics(tmp_path) if m.valid_loss is not None}
     looks = sorted(held_out)
@@ -185,7 +186,7 @@ def test_an_interrupted_run_remembers_the_best_adapter(
     tiny_base: Base, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best look may lie before the checkpoint; what is kept is neither the checkpoint's nor the last adapter."""
-    wild = msgspec.structs.replace(OPTIONS, learning_rate=3.0, max_steps=40, patience=2)
+    wild = msgspec.structs.replace(OPTIONS, learning_rate=0.1, max_steps=40, patience=2)
     whole = train(rows, rows[:2], tiny_base, tmp_path / "whole", wild)
     monkeypatch.setattr(loop, "_SAVE_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt):

@@ -36,7 +36,7 @@ class Scorer:
         from locum.training import attention
         from locum.training.device import best_device
         from locum.training.gguf_base import load_weights
-        from locum.training.loop import load_model
+        from locum.training.load import load_model
 
         device = device or best_device()
         if model is None:

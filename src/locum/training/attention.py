@@ -1,20 +1,78 @@
 """Block-diagonal causal attention for packs, as an attention function that transformers' models call.
 
-Registered under `NAME` in transformers' attention interface, so that every decoder it has can use it. The lengths
-of the blocks come in through the forward call's keyword arguments, and no mask over the whole pack is ever made.
+Registered under `NAME` in transformers' attention interface, so that every decoder it has can use it. The blocks of a
+pack come in through the forward call's keyword arguments. What an architecture asks for beyond a causal softmax
+(sliding windows, soft-capped scores, its own scale) is honoured; anything else is refused, never passed over.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from locum.errors import TrainingError
 
 NAME = "locum_blocks"
 
 SHORT = 768
-"""Blocks up to this many tokens go through plain matrix products, longer ones through SDPA. Forward and backward on two
-cores with AVX-512 bf16 (benchmarks/attention.py), products take half of SDPA's time at 190 tokens, a little more at 384
-to 512, and two and a half times as long at 1,024: a bound near 384 would be faster there and is still to be tried."""
+"""Blocks up to this many tokens go through plain matrix products, longer ones through SDPA, on a CPU
+(benchmarks/attention.py)."""
+_TOGETHER = 96
+"""Neighbouring blocks are computed as one under a common mask up to this many tokens: below, calls cost more than
+products."""
+_QUERIES = 256
+"""Queries at a time where a long block has a window or capped scores, which SDPA's fast kernels do not know."""
+_NEUTRAL = {"dropout", "position_ids", "use_cache", "cache_position", "output_attentions", "is_causal"}
+"""What models pass along that changes nothing here: dropout is off, and a pack is causal and has no cache."""
+
+
+class Blocks:
+    """Where the blocks of a pack begin and end, with the masks that its layers have asked for so far."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = list(lengths)
+        self._groups = list(_together(self.lengths))
+        self._masks: dict[tuple[Any, ...], torch.Tensor] = {}
+
+    def groups(self) -> Iterator[tuple[int, list[int]]]:
+        """(first token, lengths) of what is computed together: short neighbours, or one block."""
+        start = 0
+        for lengths in self._groups:
+            yield start, lengths
+            start += sum(lengths)
+
+    def mask(self, lengths: Sequence[int], window: int | None, repeat: int, like: torch.Tensor) -> torch.Tensor:
+        """What is added to scores: 0 where a query may look, else minus infinity. [repeat x tokens, tokens]"""
+        key = (tuple(lengths), window, repeat)
+        if key not in self._masks:
+            block = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(list(lengths))).to(like.device)
+            place = torch.arange(len(block), device=like.device)
+            seen = _seen(place, place, window) & (block[:, None] == block[None, :])
+            self._masks[key] = _additive(seen, like.dtype).repeat(repeat, 1)
+        return self._masks[key]
+
+
+def _together(lengths: Sequence[int]) -> Iterator[list[int]]:
+    current: list[int] = []
+    for length in lengths:
+        if current and sum(current) + length > _TOGETHER:
+            yield current
+            current = []
+        current.append(length)
+    if current:
+        yield current
+
+
+def _seen(query: torch.Tensor, key: torch.Tensor, window: int | None) -> torch.Tensor:
+    """Which keys a query may look at, by their places: itself and what is before it, `window` tokens in all."""
+    distance = query[:, None] - key[None, :]
+    return (distance >= 0) if window is None else (distance >= 0) & (distance < window)
+
+
+def _additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
 def register() -> None:
@@ -30,55 +88,125 @@ def _no_mask(*args: Any, **kwargs: Any) -> None:
 
 
 def attend(
-    module: "torch.nn.Module",
-    query: "torch.Tensor",
-    key: "torch.Tensor",
-    value: "torch.Tensor",
-    attention_mask: "torch.Tensor | None",
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     *,
-    block_lengths: list[int] | None = None,
+    blocks: Blocks | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
     **kwargs: Any,
-) -> tuple["torch.Tensor", None]:
+) -> tuple[torch.Tensor, None]:
     """Causal attention within each block of a pack.
 
     Args:
-        module: the model's attention layer (unused beyond its head size).
+        module: the model's attention layer.
         query: [1, heads, tokens, head size].
         key, value: [1, key-value heads, tokens, head size].
         attention_mask: always None here.
         scaling: factor on the scores; head size to the power -1/2 where None.
-        block_lengths: tokens of each block; None means one block.
+        blocks: the pack's blocks; None means one block.
+        sliding_window: how many tokens a query sees, itself included; None: all before it.
+        softcap: scores s become softcap * tanh(s / softcap) (Gemma 2, arXiv:2408.00118); None: they stay.
 
     Returns:
         [1, tokens, heads, head size], and no weights.
+
+    Raises:
+        TrainingError: the model asks for something that is not known here.
     """
-    import torch
-
-    tokens, size = query.shape[2], query.shape[3]
-    scale = scaling if scaling is not None else size**-0.5
-    lengths = block_lengths or [tokens]
-    parts = [
-        _attend_block(q, k, v, scale)
-        for q, k, v in zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
-
-
-def _attend_block(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", scale: float) -> "torch.Tensor":
-    import torch
-    from torch.nn import functional
-
-    _, heads, tokens, size = query.shape
-    groups = key.shape[1]
-    if tokens > SHORT:
-        return functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scale, enable_gqa=groups != heads
+    asked = sorted(name for name, wanted in kwargs.items() if wanted is not None and name not in _NEUTRAL)
+    if asked:
+        raise TrainingError(
+            f"the attention of {type(module).__name__} needs {', '.join(asked)}, which training does not honour; "
+            "choose a base of another architecture"
         )
-    # Heads that share keys stand below one another as rows of one product: nothing is repeated in memory.
-    repeat = heads // groups
-    scores = (query * scale).reshape(groups, repeat * tokens, size) @ key[0].transpose(1, 2)
-    future = torch.ones(tokens, tokens, dtype=torch.bool, device=query.device).triu(1)
-    scores = scores.view(groups, repeat, tokens, tokens).masked_fill(future, float("-inf"))
-    weights = functional.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
-    return (weights.view(groups, repeat * tokens, tokens) @ value[0]).view(1, heads, tokens, size)
+    blocks = blocks or Blocks([query.shape[2]])
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    if query.device.type != "cpu" and not softcap:
+        # One call over the whole pack: an accelerator minds the calls more than the masked scores.
+        mask = blocks.mask(blocks.lengths, sliding_window, 1, query)
+        gqa = key.shape[1] != query.shape[1]
+        out = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=gqa)
+        return out.transpose(1, 2).contiguous(), None
+    parts: list[torch.Tensor] = []
+    for start, lengths in blocks.groups():
+        end = start + sum(lengths)
+        q, k, v = query[0, :, start:end], key[0, :, start:end], value[0, :, start:end]
+        window = sliding_window if sliding_window is not None and sliding_window < max(lengths) else None
+        if end - start <= SHORT:
+            repeat = q.shape[0] // k.shape[0]
+            mask = blocks.mask(lengths, window, repeat, q)
+            parts.append(_Products.apply(q, k, v, mask, scale, softcap))  # type: ignore[no-untyped-call]
+        else:
+            parts.append(_long(q, k, v, scale, window, softcap))
+    return torch.cat(parts, dim=1).transpose(0, 1).unsqueeze(0), None
+
+
+def _long(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None, softcap: float | None
+) -> torch.Tensor:
+    """One long block: SDPA where it has a kernel, else products of some queries at a time, made again for backward."""
+    if window is None and not softcap:
+        gqa = key.shape[0] != query.shape[0]
+        return functional.scaled_dot_product_attention(
+            query[None], key[None], value[None], is_causal=True, scale=scale, enable_gqa=gqa
+        )[0]
+    parts: list[torch.Tensor] = []
+    repeat = query.shape[0] // key.shape[0]
+    for start in range(0, query.shape[1], _QUERIES):
+        end = min(start + _QUERIES, query.shape[1])
+        first = 0 if window is None else max(0, start - window + 1)
+        seen = _seen(torch.arange(start, end), torch.arange(first, end), window).to(query.device)
+        mask = _additive(seen, query.dtype).repeat(repeat, 1)
+        q, k, v = query[:, start:end], key[:, first:end], value[:, first:end]
+        parts.append(checkpoint(_Products.apply, q, k, v, mask, scale, softcap, use_reentrant=False))
+    return torch.cat(parts, dim=1)
+
+
+class _Products(torch.autograd.Function):
+    """softmax(cap(scale * Q K') + mask) V by plain matrix products, which keeps the weights for backward and no more.
+
+    Heads that share keys stand below one another as rows of one product: nothing is repeated in memory.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor,
+        scale: float,
+        softcap: float | None,
+    ) -> torch.Tensor:
+        """[heads, queries, size], [groups, keys, size] twice, [repeat x queries, keys] -> [heads, queries, size]."""
+        heads, queries, _ = query.shape
+        stacked = query.reshape(key.shape[0], -1, query.shape[2])
+        if softcap:
+            capped = torch.bmm(stacked, key.transpose(1, 2)).mul_(scale / softcap).tanh_()
+            scores = (capped * softcap).add_(mask)
+        else:
+            capped = None
+            scores = torch.baddbmm(mask, stacked, key.transpose(1, 2), alpha=scale)
+        weights = torch.softmax(scores, dim=-1)
+        ctx.save_for_backward(stacked, key, value, weights, capped)
+        ctx.scale = scale
+        return torch.bmm(weights, value).view(heads, queries, value.shape[2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of query, key and value."""
+        (gradient,) = gradients
+        stacked, key, value, weights, capped = ctx.saved_tensors
+        outer = gradient.reshape(key.shape[0], -1, value.shape[2])
+        of_value = torch.bmm(weights.transpose(1, 2), outer)
+        of_scores = torch._softmax_backward_data(torch.bmm(outer, value.transpose(1, 2)), weights, -1, weights.dtype)
+        if capped is not None:
+            of_scores.mul_(1 - capped * capped)
+        of_query = torch.bmm(of_scores, key).mul_(ctx.scale)
+        of_key = torch.bmm(of_scores.transpose(1, 2), stacked).mul_(ctx.scale)
+        return of_query.view(gradient.shape[0], gradient.shape[1], -1), of_key, of_value, None, None, None

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import torch
@@ -18,10 +18,10 @@ import torch
 from locum import files
 from locum.errors import TrainingError
 from locum.progress import Progress, silent
-from locum.training import attention
 from locum.training.base import Base
 from locum.training.chat_template import Encoded, Renderer
 from locum.training.device import Device, best_device
+from locum.training.load import context_length, load_model
 from locum.training.lora import LoraShape, adapter_state, add_lora, load_adapter_state, save_adapter
 from locum.training.loss import target_losses
 from locum.training.packing import TokenSequence, chain, pack
@@ -306,25 +306,6 @@ class _Training:
 
 _SAVE_SECONDS = 20.0
 _LOOK_TOKENS = 4096
-
-
-def load_model(folder: Path, device: Device) -> Any:
-    """Load a causal language model for packed training or scoring, in evaluation mode, on `device`."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    attention.register()
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=device.torch_dtype, attn_implementation=attention.NAME)
-    # The decorator on `to` hides from type checkers that it takes a device's name.
-    return cast(Any, model).to(device.name).eval()
-
-
-def context_length(folder: Path) -> int:
-    """How many tokens a base can see at once, by its configuration."""
-    from transformers import AutoConfig
-
-    return int(AutoConfig.from_pretrained(folder).max_position_embeddings)
 
 
 def _schedule(step: int, steps: int) -> float:

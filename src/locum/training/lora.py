@@ -5,29 +5,32 @@ base, which costs more than the adapter's own arithmetic.
 """
 
 import math
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
 from torch import nn
-from torch.nn import functional
 
 from locum.errors import TrainingError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""Every linear layer of a decoder block: at small rank this beats attention alone (arXiv:2106.09685 section 7.1
-tried attention alone; QLoRA, arXiv:2305.14314 section 4, found that all layers are needed)."""
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj")
+"""Every linear layer of a decoder block, by the names that transformers gives them (Phi 3 has two fused ones): at small
+rank this beats attention alone (arXiv:2106.09685 section 7.1 tried attention alone; QLoRA, arXiv:2305.14314 section 4,
+found that all layers are needed)."""
 
 
 class LoraShape(msgspec.Struct, frozen=True):
-    """Rank and scale of an adapter; the update of a weight is `alpha / rank * B @ A`."""
+    """Rank, scale and place of an adapter; the update of a weight is `alpha / rank * B @ A`."""
 
     rank: int = 16
     alpha: int = 32
+    top: int | None = None
+    """Adapt this many of the decoder's last layers; None: all of them."""
 
 
 class LoraLinear(nn.Module):
@@ -46,26 +49,69 @@ class LoraLinear(nn.Module):
         self.lora_b = nn.Parameter(torch.zeros(base.out_features, shape.rank, device=device))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        low = functional.linear(x, self.lora_a.to(x.dtype))
-        update = functional.linear(low, (self.lora_b * self.scale).to(x.dtype))
-        return self.base(x) + update  # type: ignore[no-any-return]
+        """[..., in] -> [..., out], in the base's precision."""
+        return _Adapted.apply(  # type: ignore[no-untyped-call, no-any-return]
+            x, self.base.weight, self.base.bias, self.lora_a, self.lora_b, self.scale
+        )
+
+
+class _Adapted(torch.autograd.Function):
+    """x W' + bias + scale (x A') B', in one node that keeps x and x A' and adds into what the base product made."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        """[..., in], [out, in], [out] or None, [rank, in], [out, rank] -> [..., out]."""
+        rows = x.reshape(-1, x.shape[-1])
+        low = rows @ a.to(x.dtype).t()
+        out = nn.functional.linear(rows, weight, bias)
+        out.addmm_(low, (b * scale).to(x.dtype).t())
+        ctx.save_for_backward(rows, low, weight, a, b)
+        ctx.scale, ctx.shape = scale, x.shape
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of x (where somebody needs it), A and B."""
+        rows, low, weight, a, b = ctx.saved_tensors
+        outer = gradients[0].reshape(-1, weight.shape[0])
+        of_low = outer @ (b * ctx.scale).to(outer.dtype)
+        of_a = (of_low.t() @ rows).to(a.dtype)
+        of_b = (low.t() @ outer).t().to(b.dtype).mul_(ctx.scale)
+        of_x = None
+        if ctx.needs_input_grad[0]:
+            of_x = (outer @ weight).addmm_(of_low, a.to(outer.dtype)).view(ctx.shape)
+        return of_x, None, None, of_a, of_b, None
 
 
 def add_lora(model: "PreTrainedModel", shape: LoraShape, seed: int) -> dict[str, LoraLinear]:
-    """Freeze `model` and put an adapter on every linear layer named in `TARGETS`.
+    """Freeze `model` and put an adapter on every linear layer of its decoder that is named in `TARGETS`.
 
     Returns:
         The adapted layers by their name in the model.
 
     Raises:
-        TrainingError: the model has no such layer.
+        TrainingError: the model has no such layer, or fewer decoder layers than `shape.top`.
     """
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
+    decoder = model.get_decoder()
+    count = len(decoder.layers)
+    if shape.top is not None and shape.top > count:
+        raise TrainingError(f"--layers top:{shape.top} asks for more layers than the {count} that the base has")
+    first = 0 if shape.top is None else count - shape.top
+    inside = {id(module) for layer in decoder.layers[first:] for module in layer.modules()}
     layers: dict[str, LoraLinear] = {}
     for name, module in list(model.named_modules()):
         parent, _, leaf = name.rpartition(".")
-        if leaf in TARGETS and isinstance(module, nn.Linear):
+        if leaf in TARGETS and isinstance(module, nn.Linear) and id(module) in inside:
             layers[name] = LoraLinear(module, shape, generator)
             setattr(model.get_submodule(parent), leaf, layers[name])
     if not layers:
@@ -90,15 +136,20 @@ def load_adapter_state(layers: dict[str, LoraLinear], state: dict[str, torch.Ten
             layer.lora_b.copy_(state[f"base_model.model.{name}.lora_B.weight"])
 
 
+_PLACE = re.compile(r"\.layers\.(\d+)\..*?(\w+)\.lora_A\.weight$")
+
+
 def save_adapter(folder: Path, state: dict[str, torch.Tensor], shape: LoraShape, base: str) -> None:
     """Write `adapter_config.json` and `adapter_model.safetensors`, as `PeftModel.from_pretrained` reads them."""
     from peft import LoraConfig
     from safetensors.torch import save_file
 
+    places = [found for name in state if (found := _PLACE.search(name))]
     config = LoraConfig(
         r=shape.rank,
         lora_alpha=shape.alpha,
-        target_modules=list(TARGETS),
+        target_modules=sorted({place[2] for place in places}),
+        layers_to_transform=None if shape.top is None else sorted({int(place[1]) for place in places}),
         task_type="CAUSAL_LM",
         base_model_name_or_path=base,
         inference_mode=True,

@@ -1,18 +1,22 @@
-"""The loss on response tokens alone, for packs of chained rows; shared by training and by held-out scoring."""
+"""The loss on response tokens alone, for packs of chained rows; shared by training and by held-out scoring.
+
+The objective of a training step is the mean over the response tokens of its pack: every response token counts once and
+alike, whether its row stands alone or is chained with others. A row weighs by the tokens of its response.
+"""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
+from locum.training.attention import Blocks
 from locum.training.packing import TokenSequence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_LOGIT_ROWS = 1024
-"""Positions whose logits exist at once: a 256,000-word vocabulary then needs 1 GiB in float32, not tens."""
+_LOGITS = 2**24
+"""Logits that exist at once, 64 MiB in float32: 341 positions of a vocabulary of 49,152 words, 64 of one of 256,000."""
 
 
 def target_losses(model: "PreTrainedModel", pack: Sequence[TokenSequence]) -> torch.Tensor:
@@ -25,13 +29,8 @@ def target_losses(model: "PreTrainedModel", pack: Sequence[TokenSequence]) -> to
     Returns:
         float32 [targets]: sequence by sequence, in each the targets in the order of `TokenSequence.targets`.
     """
-    device = model.device
-    ids = torch.tensor([[token for sequence in pack for token in sequence.tokens]], device=device)
-    lengths = [len(sequence.tokens) for sequence in pack]
-    positions = torch.cat([torch.arange(length, device=device) for length in lengths]).unsqueeze(0)
-    hidden = model.get_decoder()(
-        input_ids=ids, position_ids=positions, use_cache=False, block_lengths=lengths
-    ).last_hidden_state[0]
+    ids = torch.tensor([token for sequence in pack for token in sequence.tokens], device=model.device)
+    hidden = hidden_states(model, ids, [len(sequence.tokens) for sequence in pack])
     where: list[int] = []
     offset = 0
     for sequence in pack:
@@ -39,13 +38,80 @@ def target_losses(model: "PreTrainedModel", pack: Sequence[TokenSequence]) -> to
             where.extend(range(offset + start - 1, offset + end - 1))
         offset += len(sequence.tokens)
     # Logits are made for the positions right before target tokens and for no others.
-    index = torch.tensor(where, device=device)
+    index = torch.tensor(where, device=model.device)
     head = model.get_output_embeddings()
-    losses = [
-        functional.cross_entropy(head(hidden[chunk]).float(), ids[0, chunk + 1], reduction="none")
-        for chunk in index.split(_LOGIT_ROWS)
-    ]
-    return torch.cat(losses)
+    return _TokenLosses.apply(  # type: ignore[no-untyped-call, no-any-return]
+        hidden[index], head.weight, getattr(head, "bias", None), ids[index + 1], _soft_cap(model)
+    )
+
+
+def hidden_states(model: "PreTrainedModel", ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """The decoder's last hidden states over a pack: ids [tokens], blocks of these lengths -> [tokens, hidden size]."""
+    positions = torch.cat([torch.arange(length, device=ids.device) for length in lengths])
+    out: torch.Tensor = model.get_decoder()(
+        input_ids=ids[None], position_ids=positions[None], use_cache=False, blocks=Blocks(lengths)
+    ).last_hidden_state[0]
+    return out
+
+
+def _soft_cap(model: "PreTrainedModel") -> float | None:
+    """The bound c of a model whose logits l are c * tanh(l / c) (Gemma 2), else None."""
+    return getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+
+
+def logits(model: "PreTrainedModel", hidden: torch.Tensor) -> torch.Tensor:
+    """The logits that follow hidden states, as the losses here take them: [positions, vocabulary]."""
+    cap = _soft_cap(model)
+    values: torch.Tensor = model.get_output_embeddings()(hidden)
+    return (values / cap).tanh() * cap if cap else values
+
+
+class _TokenLosses(torch.autograd.Function):
+    """Cross-entropy of each position, whose logits never exist all at once, nor outlive the forward pass.
+
+    A position's hidden state touches no loss but its own, so that the forward pass, which has the logits at hand, can
+    keep d loss / d hidden instead of them; the backward pass multiplies. (The same idea as Liger Kernel's fused linear
+    cross-entropy, arXiv:2410.10989 section 3.2.) The head is frozen: it gets no gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        cap: float | None,
+    ) -> torch.Tensor:
+        """[targets, hidden size], [vocabulary, hidden size], [vocabulary] or None, [targets] -> float32 [targets]."""
+        size, learns = max(1, _LOGITS // weight.shape[0]), ctx.needs_input_grad[0]
+        losses: list[torch.Tensor] = []
+        kept: list[torch.Tensor] = []
+        for states, wanted in zip(hidden.split(size), targets.split(size), strict=True):
+            scores = torch.nn.functional.linear(states, weight, bias).float()
+            slope = None
+            if cap:
+                scores.div_(cap).tanh_()
+                slope = 1 - scores * scores if learns else None
+                scores.mul_(cap)
+            normaliser = torch.logsumexp(scores, dim=-1, keepdim=True)
+            losses.append((normaliser - scores.gather(1, wanted[:, None])).squeeze(1))
+            if not learns:
+                continue
+            gradient = scores.sub_(normaliser).exp_()
+            gradient.scatter_add_(1, wanted[:, None], torch.full_like(normaliser, -1.0))
+            if slope is not None:
+                gradient.mul_(slope)
+            kept.append(gradient.to(weight.dtype) @ weight)
+        if kept:
+            ctx.save_for_backward(torch.cat(kept))
+        return torch.cat(losses)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradient of the hidden states."""
+        (kept,) = ctx.saved_tensors
+        return (kept * gradients[0][:, None]).to(kept.dtype), None, None, None, None
 
 
 def split_by_row(pack: Sequence[TokenSequence], losses: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:

@@ -23,7 +23,7 @@ from locum.progress import Progress, silent
 from locum.training.base import Base
 from locum.training.chat_template import Encoded, Renderer
 from locum.training.device import best_device
-from locum.training.loop import context_length, load_model
+from locum.training.load import context_length, load_model
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import chain, pack
 from locum.types import Row
