@@ -5,8 +5,9 @@ from collections.abc import Callable
 from small_models import row, says, user
 
 from locum.evaluation.answers import asked, inventory_of, read_answer
+from locum.evaluation.arms import Nearest
+from locum.evaluation.competence import majority_labels
 from locum.evaluation.results import Answer, Sample
-from locum.evaluation.summarise import majority_labels
 from locum.types import Message, Row, Tier, ToolCall
 
 TOOLS = tuple(
@@ -63,6 +64,7 @@ def samples_of(rows: list[Row], tuned: Voice, base: Voice, train: list[Row]) -> 
     def read(row: Row, message: Message) -> Answer:
         return read_answer(row, message.content, message.tool_calls, "stop", inventory)
 
+    near = Nearest(train).of(rows, 1)
     return [
         Sample(
             row=r.id,
@@ -73,12 +75,15 @@ def samples_of(rows: list[Row], tuned: Voice, base: Voice, train: list[Row]) -> 
             agent=read(r, r.response),
             base=read(r, base(r)),
             tuned=read(r, tuned(r)),
+            others={"knn": read(r, found[0].row.response if found else says(""))},
             majority=majority.get(r.family),
+            nearest=found[0].row.id if found else None,
+            similarity=found[0].similarity if found else 0.0,
             tools_known=bool(r.tools),
             refines=r.refines,
             tier=r.tier,
         )
-        for r in rows
+        for r, found in zip(rows, near, strict=True)
     ]
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(locum.__file__).parent
 ROOMS = (
     "sessions", "dataset", "training", "export", "runtime", "evaluation", "trust", "service", "report", "cli",
 )  # fmt: skip
-HEAVY = ("torch", "transformers", "peft", "gguf", "xllamacpp", "ollama", "safetensors")
+HEAVY = ("torch", "transformers", "peft", "gguf", "xllamacpp", "ollama", "safetensors", "sklearn")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

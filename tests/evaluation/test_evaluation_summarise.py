@@ -8,6 +8,7 @@ from small_models import row, says, user
 
 from locum.evaluation import summarise
 from locum.evaluation.answers import inventory_of, read_answer, spoken
+from locum.evaluation.competence import competence, majority_labels
 from locum.evaluation.results import Arms
 from locum.types import Message, Row, ToolCall
 
@@ -60,8 +61,8 @@ def test_families_are_told_apart() -> None:
 
 def test_majority_is_the_commonest_decision_and_of_equals_the_first_by_name() -> None:
     rows = [row(user(str(i)), call(name, "W-1"), family="tool_decision") for i, name in enumerate("bbaac")]
-    assert summarise.majority_labels(rows) == {"tool_decision": "a"}
-    assert summarise.majority_labels([row(user("?"), says("We ship."), family="post")]) == {}
+    assert majority_labels(rows) == {"tool_decision": "a"}
+    assert majority_labels([row(user("?"), says("We ship."), family="post")]) == {}
 
 
 def test_the_right_tool_and_the_exact_call() -> None:
@@ -81,20 +82,24 @@ def test_the_right_tool_and_the_exact_call() -> None:
         number = int(row.session[1:])
         return call("wait", f"W-{number}" if number < 2 else "W-9")
 
-    found = summarise.competence(samples_of(rows, tuned, silent, rows))
+    found = competence(samples_of(rows, tuned, silent, rows)).measures
     assert estimates(found["tool_decision"]["right_tool"]) == {
         "tuned": 0.6,
         "base": 0.0,
         "majority": 0.6,
+        "knn": 1.0,
         "tuned-base": 0.6,
         "tuned-majority": 0.0,
+        "tuned-knn": -0.4,
     }
     assert estimates(found["tool_decision"]["exact_call"]) == {
         "tuned": 0.4,
         "base": 0.0,
         "majority": 0.0,
+        "knn": 1.0,
         "tuned-base": 0.4,
         "tuned-majority": 0.4,
+        "tuned-knn": -0.6,
     }
 
 
@@ -105,11 +110,11 @@ def test_a_family_of_the_users_own_is_measured_by_what_it_refines() -> None:
     ]
     structures = {"triage": "tool_decision", "answers": "reply"}
     rows = [msgspec.structs.replace(one, refines=structures[one.family]) for one in named]
-    found = summarise.competence(samples_of(rows, lambda r: r.response, silent, rows))
+    found = competence(samples_of(rows, lambda r: r.response, silent, rows)).measures
     assert list(found) == ["triage", "answers"]
     assert estimates(found["triage"]["exact_call"])["tuned"] == 1
     assert estimates(found["answers"]["stance"])["majority"] == 1
-    unnamed = summarise.competence(samples_of(named, lambda r: r.response, silent, named))
+    unnamed = competence(samples_of(named, lambda r: r.response, silent, named)).measures
     assert unnamed == {}, "without its structure a name says nothing"
 
 
@@ -119,7 +124,7 @@ def test_stances_and_families_without_decisions() -> None:
         row(user("x"), says("Hm."), session="s9"),
         row(user("y"), says("We ship it today!"), session="s10", family="post"),
     ]
-    found = summarise.competence(samples_of(rows, lambda r: says(STANCES["comply"]), silent, rows))
+    found = competence(samples_of(rows, lambda r: says(STANCES["comply"]), silent, rows)).measures
     assert found.keys() == {"reply"}, "posts decide nothing"
     arms = found["reply"]["stance"]
     assert arms["tuned"].rows == 3, "and what says nothing is no measure"
@@ -127,7 +132,7 @@ def test_stances_and_families_without_decisions() -> None:
 
 
 def test_nothing_to_measure() -> None:
-    assert summarise.competence([]) == {}
+    assert competence([]).measures == {}
     assert summarise.signatures([]) == {}
     assert summarise.resemblance([]) == {}
 

@@ -78,7 +78,7 @@ def test_an_oracle_no_better_than_the_commonest_decision_is_of_no_use() -> None:
     rows = [r for r in decision_rows("reply", 240, 1) if r.response.content == STANCES["push_back"]]
     verdict = verdicts(samples_of(rows, oracle, silent, rows), rows, ("reply",), 0.2)["reply"]
     assert verdict.verdict == "INSUFFICIENT"
-    assert "majority" in verdict.reason
+    assert "against knn" in verdict.reason, "of equal baselines the first by name"
 
 
 def broken(row: Row) -> Message:
@@ -105,13 +105,16 @@ def test_calls_that_are_none_are_counted_as_invalid(voice: Voice) -> None:
 
 def test_a_call_cannot_break_a_schema_that_nobody_knows() -> None:
     rows = [replace(r, tools=()) for r in decision_rows("tool_decision", 60)]
-    found = verdicts(samples_of(rows, oracle, silent, rows), rows, ("tool_decision",), 0.2)["tool_decision"]
+    found = verdicts(
+        samples_of(rows, oracle, silent, decision_rows("tool_decision", 20, name="t")), rows, ("tool_decision",), 0.2
+    )["tool_decision"]
     assert found.verdict == "SHADOW"
 
 
 def test_every_family_gets_a_verdict_even_without_a_sample() -> None:
     rows = decision_rows("reply", 60)
-    found = verdicts(samples_of(rows, oracle, silent, rows), rows, ("post", "reply", "tool_decision"), 0.25)
+    samples = samples_of(rows, oracle, silent, decision_rows("reply", 20, name="t"))
+    found = verdicts(samples, rows, ("post", "reply", "tool_decision"), 0.25)
     assert found.keys() == {"post", "reply", "tool_decision"}
     assert found["reply"].verdict == "SHADOW"
     assert found["post"].verdict == found["tool_decision"].verdict == "INSUFFICIENT"
@@ -122,6 +125,6 @@ def test_every_family_gets_a_verdict_even_without_a_sample() -> None:
 def test_rows_whose_decision_cannot_be_read_are_not_judged() -> None:
     rows = decision_rows("reply", 60)
     mute = {r.id for r in rows if r.turn == 0}
-    samples = samples_of(rows, oracle, silent, rows)
+    samples = samples_of(rows, oracle, silent, decision_rows("reply", 20, name="t"))
     unread = [replace(s, agent=Answer()) if s.row in mute else s for s in samples]
     assert verdicts(unread, rows, ("reply",), 0.2)["reply"].rows == 180

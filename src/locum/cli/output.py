@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; e
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-_TRAIN_EXTRA = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp", "ollama", "httpx")
+_TRAIN_EXTRA = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp", "ollama", "httpx", "sklearn")
 _SHOW_AFTER = 1.0
 _LINE_EVERY = 15.0
 # A terminal obeys some characters; out of a log or a model they are shown instead.

@@ -88,12 +88,7 @@ def evaluation(voice: Output, results: dict[str, Any]) -> None:
         for measure, arms in results["resemblance"].items():
             parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent") if arm in arms)
             voice.say(f"    {measure:<16} {parts}")
-    if results["competence"]:
-        voice.say("  being right")
-    for family, measures in results["competence"].items():
-        for measure, arms in measures.items():
-            parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "majority"))
-            voice.say(f"    {family} {measure}: {parts}")
+    _competence(voice, results)
     if results["signatures"]:
         voice.say("  going wrong (share of answers; excess is over the agent's own)")
     for name, arms in results["signatures"].items():
@@ -101,6 +96,32 @@ def evaluation(voice: Output, results: dict[str, Any]) -> None:
         voice.say(f"    {name:<16} {parts}  excess {_interval(arms['tuned-agent'])}")
     for note in results["notes"]:
         voice.say(f"  note: {note}")
+
+
+_ARMS = ("tuned", "agent_replay", "base", "base_icl", "knn", "majority")
+
+
+def _competence(voice: Output, results: dict[str, Any]) -> None:
+    """Being right, what an outcome verifies first, each beside its arms."""
+    if results["competence"]:
+        voice.say("  being right")
+    for family, everything in results["competence"].items():
+        tiers = results["tiers"][family]
+        verified = tiers["verified"]
+        voice.say(f"    {family}: {verified} of {_count(sum(tiers.values()), 'row')} verified by an outcome")
+        some = 0 < verified < sum(tiers.values())
+        parts = [("", everything)]
+        if some:
+            parts = [(" (verified)", results["verified"][family]), (" (all)", everything)]
+        for which, measures in parts:
+            for measure, arms in measures.items():
+                shown = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in _ARMS if arm in arms)
+                voice.say(f"      {measure}{which}: {shown}")
+        if family in results["lookups"]:
+            voice.say(
+                "      ship the lookup: tuned is not shown to beat a copy of the nearest training row's decision"
+                f" (tuned - knn {_interval(results['lookups'][family])})"
+            )
 
 
 def verdicts(voice: Output, found: dict[str, Any]) -> None:

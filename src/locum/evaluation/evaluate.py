@@ -7,6 +7,7 @@ Base and tuned go through the same quantization and the same engine, so that not
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -15,7 +16,9 @@ from locum.dataset.store import read_rows
 from locum.errors import TrainingError
 from locum.evaluation import summarise
 from locum.evaluation.answers import asked, inventory_of, read_answer
-from locum.evaluation.results import Answer, Results, Sample
+from locum.evaluation.arms import Nearest, Neighbour, with_examples
+from locum.evaluation.competence import competence, lookups, majority_labels, stratum, tiers
+from locum.evaluation.results import Answer, Results, Sample, Stratum
 from locum.evaluation.sample import choose, describe
 from locum.evaluation.summarise import Losses
 from locum.progress import Progress, silent
@@ -23,7 +26,7 @@ from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.protocol import Completion, Sampling
 from locum.runtime.scorer import Scorer
 from locum.training.chat_template import Encoded, Renderer, parse_response
-from locum.types import Row
+from locum.types import Message, Row
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,11 +93,16 @@ def evaluate(
         arm: _generate(model.file, [encoded[row.id] for row in asked_rows], options, progress, f"answer as {arm}")
         for arm, model in (("base", base), ("tuned", tuned))
     }
+    neighbours = dict(zip((row.id for row in asked_rows), Nearest(train).of(asked_rows), strict=True))
+    shown = _with_examples(asked_rows, neighbours, encoded, renderer)
+    in_context = dict(
+        zip(shown, _generate(base.file, list(shown.values()), options, progress, "answer as base_icl"), strict=True)
+    )
     seconds["generate"] = time.monotonic() - started
     mean_loss = {
         arm: {row.id: float(loss.mean()) for row, loss in zip(scored, losses[arm], strict=True)} for arm in losses
     }
-    majority = summarise.majority_labels(train)
+    majority = majority_labels(train)
     inventory = inventory_of([*train, *test])
     samples = [
         Sample(
@@ -106,13 +114,17 @@ def evaluate(
             agent=read_answer(row, row.response.content, row.response.tool_calls, "stop", inventory),
             base=_answer(row, written["base"][index], inventory, mean_loss["base"][row.id]),
             tuned=_answer(row, written["tuned"][index], inventory, mean_loss["tuned"][row.id]),
+            others=_others(row, neighbours[row.id], in_context.get(row.id), inventory),
             majority=majority.get(row.family),
+            nearest=next((neighbour.row.id for neighbour in neighbours[row.id]), None),
+            similarity=next((neighbour.similarity for neighbour in neighbours[row.id]), 0.0),
             tools_known=bool(row.tools),
             refines=row.refines,
             tier=row.tier,
         )
         for index, row in enumerate(asked_rows)
     ]
+    right = competence(samples)
     results = Results(
         name=name,
         base=base_name,
@@ -125,8 +137,16 @@ def evaluate(
         loss=summarise.loss_arms(scored, losses["base"], losses["tuned"]),
         loss_by_family=summarise.by_family(scored, losses["base"], losses["tuned"]),
         resemblance=summarise.resemblance(samples),
-        competence=summarise.competence(samples),
+        competence=right.measures,
         signatures=summarise.signatures(samples),
+        verified=competence([sample for sample in samples if sample.tier == "verified"]).measures,
+        strata={
+            name: competence([sample for sample in samples if stratum(sample) == name]).measures
+            for name in get_args(Stratum)
+        },
+        tiers=tiers(samples),
+        lookups=lookups(right.measures),
+        undefined={f"competence/{path}": why for path, why in right.undefined.items()},
         seconds=seconds,
         notes=_notes(test, asked_rows, left_out),
     )
@@ -149,6 +169,35 @@ def _encode(rows: Sequence[Row], renderer: Renderer) -> tuple[dict[str, Encoded]
 def _answer(row: Row, completion: Completion, inventory: frozenset[str], loss: float) -> Answer:
     text, calls, _ = parse_response(completion.text)
     return read_answer(row, text, calls, completion.finish, inventory, loss)
+
+
+def _with_examples(
+    rows: Sequence[Row], neighbours: dict[str, list[Neighbour]], encoded: dict[str, Encoded], renderer: Renderer
+) -> dict[str, Encoded]:
+    """Row id -> its prompt with the nearest training rows in it. Where the chat template refuses such a conversation
+    for one row, no row has this arm: arms are compared on the same rows."""
+    shown: dict[str, Encoded] = {}
+    for row in rows:
+        plain = encoded[row.id]
+        try:
+            text = renderer.prompt_text(with_examples(row, neighbours[row.id]), row.tools)
+        except TrainingError:
+            return {}
+        prompt = renderer.tokens(text)
+        shown[row.id] = Encoded(prompt + plain.tokens[plain.response_start :], len(prompt))
+    return shown
+
+
+def _others(
+    row: Row, neighbours: Sequence[Neighbour], in_context: Completion | None, inventory: frozenset[str]
+) -> dict[str, Answer]:
+    """What the cheap arms say; the lookup says nothing where there is no training row to copy."""
+    copied = neighbours[0].row.response if neighbours else Message(role="assistant")
+    found = {"knn": read_answer(row, copied.content, copied.tool_calls, "stop", inventory)}
+    if in_context is not None:
+        text, calls, _ = parse_response(in_context.text)
+        found["base_icl"] = read_answer(row, text, calls, in_context.finish, inventory)
+    return found
 
 
 def _generate(

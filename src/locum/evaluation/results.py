@@ -3,12 +3,18 @@
 Everything the gate and the report need is here, with the interval beside every figure; neither runs a model.
 """
 
+from typing import Literal
+
 import msgspec
 
-from locum.types import Estimate, ToolCall
+from locum.types import Estimate, Tier, ToolCall, Undefined
 
 Arms = dict[str, Estimate]
-"""Arm (`agent`, `base`, `tuned`, `majority`) or comparison (`tuned-base`, `tuned-agent`) -> estimate."""
+"""Arm (`agent`, `base`, `tuned`, `majority`, `knn`, `base_icl`, `agent_replay`) or comparison (`tuned-base`) ->
+estimate."""
+Measures = dict[str, dict[str, Arms]]
+"""Family -> measure -> arms."""
+Stratum = Literal["routine", "novel"]
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -41,10 +47,22 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     resemblance: dict[str, Arms]
     """Sounding right. Measure -> arms: `style` (cosine similarity of function words and punctuation to the agent's
     own, 0 to 1) and `length` (words per answer)."""
-    competence: dict[str, dict[str, Arms]]
-    """Being right. Family -> measure (`right_tool`, `exact_call`, `verdict`, `stance`) -> arms, each a share."""
+    competence: Measures
+    """Being right. Measures: `right_tool`, `argument_keys`, `argument_values`, `exact_call`; `verdict` and
+    `verdict_balanced` (mean over verdicts of the share right); `stance`. Each a share."""
     signatures: dict[str, Arms]
     """Ways of going wrong, by name (`repetition`, `loops`, `made_up`), as a share; `tuned-agent` is the excess."""
+    verified: Measures = {}
+    """`competence` over the rows alone whose recorded response an outcome verifies; the gate judges by these."""
+    strata: dict[Stratum, Measures] = {}
+    """`competence` over the rows that are like a training row (`routine`), and over the others."""
+    tiers: dict[str, dict[Tier, int]] = {}
+    """Family -> how many of its answered rows that hold a decision are of which tier."""
+    lookups: Arms = {}
+    """Families in which the tuned model is not shown to be right more often than a copy of the nearest training row's
+    decision, with the difference: there a lookup is the thing to ship."""
+    undefined: dict[str, Undefined] = {}
+    """Figures that there are not, by their path (`competence/code_review/verdict_balanced/tuned`), and why."""
     seconds: dict[str, float] = {}
     notes: tuple[str, ...] = ()
 
@@ -80,12 +98,28 @@ class Sample(msgspec.Struct, frozen=True):
     agent: Answer
     base: Answer
     tuned: Answer
+    others: dict[str, Answer] = {}
+    """Further arms: `knn` (the nearest training row's response), `base_icl` (the base with the nearest rows in its
+    prompt)."""
     majority: str | None = None
     """The family's commonest decision in the training rows."""
+    nearest: str | None = None
+    """The nearest training row's id."""
+    similarity: float = 0.0
+    """How like that row's prompt this one is, 0 to 1."""
     tools_known: bool = False
     refines: str | None = None
     """The structural family, where one of the user's rules gave `family`."""
-    tier: str = "recorded"
+    tier: Tier = "recorded"
+
+    def answer(self, arm: str) -> Answer:
+        """What an arm said: `agent`, `base`, `tuned`, or one of `others`.
+
+        Raises:
+            KeyError: there is no such arm.
+        """
+        own = {"agent": self.agent, "base": self.base, "tuned": self.tuned}
+        return own[arm] if arm in own else self.others[arm]
 
     @property
     def structure(self) -> str:

@@ -1,6 +1,5 @@
 """Samples and losses to estimates: every figure of `results.json`, with its interval. Runs no model."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -8,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from locum.evaluation.answers import spoken
-from locum.evaluation.decisions import decision_label, same_tools
 from locum.evaluation.results import Answer, Arms, Sample
 from locum.evaluation.statistics import clustered_mean, paired_difference
 from locum.evaluation.style import similarity
@@ -41,63 +39,6 @@ def by_family(rows: Sequence[Row], base: Losses, tuned: Losses) -> dict[str, Arm
         mine = [index for index, row in enumerate(rows) if row.family == family]
         found[family] = loss_arms([rows[i] for i in mine], [base[i] for i in mine], [tuned[i] for i in mine])
     return found
-
-
-def majority_labels(train: Sequence[Row]) -> dict[str, str]:
-    """Family -> the commonest decision among its training rows (of equals the first by name)."""
-    counts: dict[str, Counter[str]] = {}
-    for row in train:
-        label = decision_label(row.structure, row.response)
-        if label is not None:
-            counts.setdefault(row.family, Counter())[label] += 1
-    return {family: min(c, key=lambda label: (-c[label], label)) for family, c in counts.items()}
-
-
-_MEASURES = {"tool_decision": "exact_call", "code_review": "verdict", "reply": "stance"}
-
-
-def competence(samples: Sequence[Sample]) -> dict[str, dict[str, Arms]]:
-    """Being right, per family and measure; families without decisions do not occur."""
-    found: dict[str, dict[str, Arms]] = {}
-    decided = [sample for sample in samples if sample.agent.decision is not None]
-    order = list(_MEASURES)
-    families = {(order.index(sample.structure), sample.family) for sample in decided}
-    for at, family in sorted(families):
-        structure = order[at]
-        measure = _MEASURES[structure]
-        mine = [sample for sample in decided if sample.family == family]
-        found[family] = {}
-        if structure == "tool_decision":
-            found[family]["right_tool"] = _right_arms(mine, _right_tool, majority_right)
-            # The majority arm names a tool and no arguments, so it never writes a whole call.
-            found[family][measure] = _right_arms(mine, lambda s, a: bool(a.right), lambda s: False)
-        else:
-            found[family][measure] = _right_arms(mine, lambda s, a: bool(a.right), majority_right)
-    return found
-
-
-def _right_tool(sample: Sample, answer: Answer) -> bool:
-    return same_tools(answer.tool_calls, sample.agent.tool_calls)
-
-
-def majority_right(sample: Sample) -> bool:
-    """Whether the family's commonest decision is the agent's here; never where the agent's response holds none."""
-    return sample.majority is not None and sample.majority == sample.agent.decision
-
-
-def _right_arms(
-    samples: Sequence[Sample], right: Callable[[Sample, Answer], bool], majority: Callable[[Sample], bool]
-) -> Arms:
-    clusters = [s.lineage for s in samples]
-    scores = {
-        "tuned": [float(right(s, s.tuned)) for s in samples],
-        "base": [float(right(s, s.base)) for s in samples],
-        "majority": [float(majority(s)) for s in samples],
-    }
-    arms = {arm: clustered_mean(values, clusters, bounds=SHARE) for arm, values in scores.items()}
-    for other in ("base", "majority"):
-        arms[f"tuned-{other}"] = paired_difference(scores["tuned"], scores[other], clusters, bounds=(-1.0, 1.0))
-    return arms
 
 
 def signatures(samples: Sequence[Sample]) -> dict[str, Arms]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from locum.evaluation.competence import majority_right
 from locum.evaluation.decisions import valid_call
 from locum.evaluation.results import Sample
-from locum.evaluation.summarise import majority_right
 from locum.training.chat_template import CALL_OPENING
 from locum.trust.gate import FamilyEvidence, Verdict, gate
 from locum.types import Row
+
+BASELINES = ("knn", "base_icl")
+"""Arms in `Sample.others` that a candidate must beat."""
 
 
 def verdicts(
@@ -41,6 +44,7 @@ def _evidence(
             "base": tuple(bool(s.base.right) for s in samples),
             # It names a tool and no arguments, and is given that much: the candidate has to beat it all the same.
             "majority": tuple(majority_right(s) for s in samples),
+            **{arm: tuple(bool(s.others[arm].right) for s in samples) for arm in _cheap_arms(samples)},
         },
         verified=tuple(s.tier == "verified" for s in samples),
         invalid=tuple(_invalid(s, tools.get(s.row, ())) for s in samples),
@@ -49,6 +53,11 @@ def _evidence(
         loops=tuple(s.tuned.loop for s in samples),
         test_share=test_share,
     )
+
+
+def _cheap_arms(samples: Sequence[Sample]) -> list[str]:
+    """The further baselines that answered every sample; a replay of the agent is none."""
+    return [arm for arm in BASELINES if samples and all(arm in sample.others for sample in samples)]
 
 
 def _invalid(sample: Sample, tools: tuple[dict[str, object], ...]) -> bool:
