@@ -9,7 +9,7 @@ import numpy as np
 
 from locum.evaluation.arms import ROUTINE
 from locum.evaluation.decisions import decision_label, same_tools
-from locum.evaluation.partial import partial
+from locum.evaluation.partial import Partial, partial
 from locum.evaluation.results import Answer, Arms, Measures, Sample, Stratum
 from locum.evaluation.statistics import clustered_mean, jackknife, paired_difference
 from locum.types import Estimate, Row, Tier, Undefined
@@ -98,12 +98,13 @@ Score = Callable[[Sample, Answer], float]
 def _measures(structure: str, samples: Sequence[Sample]) -> dict[str, dict[str, Estimate | Undefined]]:
     majority = [float(majority_right(sample)) for sample in samples]
     if structure == "tool_decision":
+        # The majority arm names a tool and no arguments, so it never writes a whole call.
+        none = [0.0] * len(samples)
         return {
             "right_tool": {**_arms(samples, _right_tool, majority)},
-            "argument_keys": {**_arms(samples, lambda s, a: 1.0 if a.right else _partial(s, a)[0])},
-            "argument_values": {**_arms(samples, lambda s, a: 1.0 if a.right else _partial(s, a)[1])},
-            # The majority arm names a tool and no arguments, so it never writes a whole call.
-            "exact_call": {**_arms(samples, _right, [0.0] * len(samples))},
+            "argument_keys": {**_arms(samples, lambda s, a: 1.0 if a.right else _partial(s, a).keys, none)},
+            "argument_values": {**_arms(samples, lambda s, a: 1.0 if a.right else _partial(s, a).values, none)},
+            "exact_call": {**_arms(samples, _right, none)},
         }
     name = PRIMARY[structure]
     found: dict[str, dict[str, Estimate | Undefined]] = {name: {**_arms(samples, _right, majority)}}
@@ -123,9 +124,8 @@ def _right_tool(sample: Sample, answer: Answer) -> float:
     return float(same_tools(answer.tool_calls, sample.agent.tool_calls))
 
 
-def _partial(sample: Sample, answer: Answer) -> tuple[float, float]:
-    shares = partial(answer.tool_calls, sample.agent.tool_calls)
-    return shares.keys, shares.values
+def _partial(sample: Sample, answer: Answer) -> Partial:
+    return partial(answer.tool_calls, sample.agent.tool_calls)
 
 
 def _scores(samples: Sequence[Sample], score: Score) -> dict[str, list[float]]:
@@ -134,10 +134,10 @@ def _scores(samples: Sequence[Sample], score: Score) -> dict[str, list[float]]:
     return {arm: [score(s, s.answer(arm)) for s in samples] for arm in ("tuned", "base", *further)}
 
 
-def _arms(samples: Sequence[Sample], score: Score, majority: Sequence[float] | None = None) -> Arms:
+def _arms(samples: Sequence[Sample], score: Score, majority: Sequence[float]) -> Arms:
     clusters = [s.lineage for s in samples]
     verified = sum(s.tier == "verified" for s in samples)
-    scores = _scores(samples, score) | ({} if majority is None else {"majority": list(majority)})
+    scores = _scores(samples, score) | {"majority": list(majority)}
     arms = {arm: clustered_mean(values, clusters, bounds=SHARE) for arm, values in scores.items()}
     for other in scores:
         if other != "tuned":
