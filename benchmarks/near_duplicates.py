@@ -35,18 +35,19 @@ def rows_of(source: Path) -> list[Row]:
     rows: dict[bytes, Row] = {}
     with cache.opened(salt) as readings:
         intake = take_in([source], readings, salt, silent)
-        for placed, raw in stored_sessions(intake, readings):
-            session = msgspec.json.decode(raw, type=Session)
+        for placed, frame in stored_sessions(intake, readings):
+            session = msgspec.json.decode(frame.unpack(), type=Session)
             session = msgspec.structs.replace(session, id=placed.id, lineage=placed.lineage)
-            for turn in build_session(session, Options()).turns:
-                if turn.row is not None:
-                    rows.setdefault(turn.row.content, decode_row(turn.row.line))
+            built = build_session(session, Options())
+            made = (turn.row for turn in built.turns if turn.row is not None)
+            for row, line in zip(made, built.lines, strict=True):
+                rows.setdefault(row.content, decode_row(line))
     return list(rows.values())
 
 
 def minima(texts: list[tuple[str, str]]) -> Bytes:
     """Signatures as an array of shape (rows, part, 256)."""
-    made = b"".join(near_duplicates._signatures(texts, seed=1))
+    made = b"".join(signature for (signature,) in near_duplicates._signatures(texts, 1))
     return np.frombuffer(made, np.uint8).reshape(len(texts), 64, 2, 4).swapaxes(1, 2).reshape(len(texts), 2, 256)
 
 

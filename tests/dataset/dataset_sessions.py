@@ -50,9 +50,10 @@ class Turns(NamedTuple):
 
 def built(given_session: Session, options: Options | None = None) -> Turns:
     """The session's turns as rows and drops, before they are held against those of other sessions."""
-    turns = build_session(given_session, options or Options()).turns
-    rows = [decode_row(turn.row.line) for turn in turns if turn.row is not None]
-    return Turns(rows, [turn.drop for turn in turns if turn.row is None], sum(turn.narrates for turn in turns))
+    made = build_session(given_session, options or Options())
+    rows = list(map(decode_row, made.lines))
+    drops = [made.drop(turn, turn.reason) for turn in made.turns if turn.row is None]
+    return Turns(rows, drops, sum(turn.narrates for turn in made.turns))
 
 
 _text = st.text("abc \n", max_size=30) | st.integers(0, 3000).map(lambda n: "long " * (n // 5))

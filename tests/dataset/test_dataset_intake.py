@@ -64,8 +64,8 @@ def read_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def sessions(taken: Intake, readings: Readings) -> list[tuple[str, str, Session]]:
     return [
-        (placed.id, placed.lineage, msgspec.json.decode(raw, type=Session))
-        for placed, raw in stored_sessions(taken, readings)
+        (placed.id, placed.lineage, msgspec.json.decode(frame.unpack(), type=Session))
+        for placed, frame in stored_sessions(taken, readings)
     ]
 
 

@@ -15,6 +15,9 @@ from locum.dataset.near_duplicates import (
     SHINGLE,
     SHORT,
     THRESHOLD,
+    Leak,
+    Signed,
+    both_signatures,
     clusters,
     jaccard,
     leaks,
@@ -200,11 +203,15 @@ def members(names: Sequence[int], rows: Sequence[int]) -> set[frozenset[int]]:
     return {frozenset(row for other, row in zip(names, rows, strict=True) if other == name) for name in names}
 
 
-def written(folder: Path, dataset: dict[Split, list[Row]]) -> Path:
-    """As much of a dataset folder as is looked at here."""
+def leaks_of(folder: Path, dataset: dict[Split, list[Row]]) -> list[Leak]:
+    """What the second look finds in as much of a dataset folder as it looks at."""
+    signed = Signed()
     for split in SPLITS:
-        (folder / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in dataset.get(split, [])))
-    return folder
+        rows = dataset.get(split, [])
+        (folder / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
+        for row, (_, second) in zip(rows, both_signatures(rows), strict=True):
+            signed.add(row.id, second)
+    return leaks(folder, signed)
 
 
 class TestLeaks:
@@ -218,7 +225,7 @@ class TestLeaks:
             "valid": [rows["b"], rows["a2"]],
             "test": [rows["b2"], rows["not far"]],
         }
-        found = leaks(written(tmp_path, dataset))
+        found = leaks_of(tmp_path, dataset)
         assert [(leak.row, leak.split, leak.like, leak.like_split) for leak in found] == [
             ("a2", "valid", "a", "train"),
             ("a2", "valid", "a3", "train"),
@@ -233,10 +240,10 @@ class TestLeaks:
         for _ in range(300):
             one, other = pair(rng, rng.uniform(0.5, 1), rng.uniform(0.5, 1), 600)
             if not together(one, other):
-                splits["train"].append(one)
-                splits["test"].append(other)
+                splits["train"].append(msgspec.structs.replace(one, id=f"one {len(splits['train'])}"))
+                splits["test"].append(msgspec.structs.replace(other, id=f"other {len(splits['test'])}"))
         assert len(splits["test"]) > 100
-        assert leaks(written(tmp_path, splits)) == []
+        assert leaks_of(tmp_path, splits) == []
 
     def test_an_empty_dataset(self, tmp_path: Path) -> None:
-        assert leaks(written(tmp_path, {})) == []
+        assert leaks_of(tmp_path, {}) == []

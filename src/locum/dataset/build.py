@@ -11,7 +11,7 @@ from locum.dataset.details import Held
 from locum.dataset.documents import Handling, Standing, find_standing, in_force
 from locum.dataset.families import FamilyRules, family_of
 from locum.dataset.legibility import judge
-from locum.dataset.near_duplicates import Signature, signatures
+from locum.dataset.near_duplicates import Signature, both_signatures
 from locum.dataset.once import OncePerMessage
 from locum.dataset.store import assemble_row, encode_message, encode_tools
 from locum.dataset.turns import Step, Turn, steps
@@ -50,10 +50,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True):
-    """What a row is written from, and what has to be known of it to settle it among all others."""
+    """What has to be known of a row to settle it among all others."""
 
-    line: bytes
-    """The row as `encode_row` writes it."""
+    id: str
     content: bytes
     """Digest of prompt, response; equal for rows that differ in spacing and in the ids of calls alone."""
     family: str
@@ -66,8 +65,10 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
 class Built(msgspec.Struct, frozen=True, array_like=True):
     """One turn: a row, or the reason why it is none."""
 
-    drop: Drop
-    """The turn as a drop; its reason is empty for a row, which may become a drop among all others."""
+    index: int
+    reason: str
+    """Why it is dropped; empty for a row, which may still become a drop among all others."""
+    excerpt: str
     key: bytes
     """The same in every copy of the turn's message; empty where the log gives it no id."""
     narrates: bool
@@ -79,10 +80,19 @@ class Built(msgspec.Struct, frozen=True, array_like=True):
 class BuiltSession(msgspec.Struct, frozen=True, array_like=True):
     """All turns of a session, and the documents that stand in it."""
 
+    id: str
+    source: str
+    lineage: str
     turns: tuple[Built, ...]
-    signatures: tuple[Signature, ...]
-    """Of the rows among the turns."""
+    lines: tuple[bytes, ...]
+    """The rows among the turns, as `encode_row` writes them."""
+    signatures: tuple[tuple[Signature, Signature], ...]
+    """Theirs, to cluster and to look for leaks by."""
     standing: tuple[Standing, ...]
+
+    def drop(self, turn: Built, reason: str) -> Drop:
+        """A turn of it as a drop."""
+        return Drop(self.id, turn.index, reason, turn.excerpt, self.source, self.lineage)
 
 
 def build_session(session: Session, options: Options) -> BuiltSession:
@@ -97,18 +107,19 @@ def build_session(session: Session, options: Options) -> BuiltSession:
         made = walk.row(part)
         reason = made if isinstance(made, str) else ""
         name = part.message.id
-        # A row may still become a drop among all others, by itself or with its like.
-        said = excerpt(part.message)
         built.append(
             Built(
-                drop=Drop(session.id, part.index, reason, said, session.source, session.lineage),
+                index=part.index,
+                reason=reason,
+                excerpt=excerpt(part.message),
                 key=b"" if name is None else message_key(session.format, name),
                 narrates=part.narrates,
                 row=None if isinstance(made, str) else made,
                 contrast=walk.contrast(part, reason) if reason in CONTRASTED else None,
             )
         )
-    return BuiltSession(tuple(built), tuple(signatures(walk.rows)), standing)
+    about = session.id, session.source, session.lineage
+    return BuiltSession(*about, tuple(built), tuple(walk.lines), tuple(both_signatures(walk.rows)), standing)
 
 
 class _Walk:
@@ -125,6 +136,8 @@ class _Walk:
         self._after: dict[int, After] | None = None
         self.window = Window(options.context_chars, options.response_chars)
         self.rows: list[Row] = []
+        self.lines: list[bytes] = []
+        """The rows as they are written."""
 
     def row(self, turn: Turn) -> Made | str:
         """The turn's row, or the reason why it has none."""
@@ -160,8 +173,9 @@ class _Walk:
             documents=in_force(self._standing, turn.index),
         )
         self.rows.append(row)
+        self.lines.append(assemble_row(row, tuple(map(self._encoded, messages)), self._encoded_tools))
         return Made(
-            line=assemble_row(row, tuple(map(self._encoded, messages)), self._encoded_tools),
+            id=row.id,
             content=bytes.fromhex(content)[:16],
             family=family,
             tier=row.tier,

@@ -68,6 +68,35 @@ class SessionNote(msgspec.Struct, frozen=True, array_like=True):
     """Where its frame begins, in bytes from the beginning of the first frame."""
     size: int
     """Bytes of its frame."""
+    length: int
+    """Bytes of its JSON."""
+    marks: tuple[str, ...]
+    """What the marks in it say, in order of appearance: its secrets get their numbers without its being looked at."""
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """Where a session lies, for whoever unpacks it."""
+
+    reading: str
+    """The path of its log's reading."""
+    at: int
+    size: int
+
+    def unpack(self) -> bytes:
+        """The session as JSON with marks.
+
+        Raises:
+            DatasetError: the reading is damaged; it is removed, so that the log is read again.
+        """
+        with open(self.reading, "rb") as file:
+            head = int.from_bytes(file.read(_LENGTH), "big")
+            file.seek(_LENGTH + head + self.at)
+            frame = file.read(self.size)
+        try:
+            return zstandard.decompress(frame)
+        except zstandard.ZstdError:
+            Path(self.reading).unlink(missing_ok=True)
+            raise DatasetError(f"{self.reading} was damaged and is removed: give the same command again") from None
 
 
 class LogNote(msgspec.Struct, frozen=True):
@@ -123,22 +152,9 @@ class Readings:
         head = int.from_bytes(packed[:_LENGTH], "big")
         return msgspec.json.decode(packed[_LENGTH : _LENGTH + head], type=LogNote)
 
-    def session(self, log: Log, note: SessionNote) -> bytes:
-        """One session of a log that was found or kept, as JSON.
-
-        Raises:
-            DatasetError: the reading is damaged; it is removed, so that the log is read again.
-        """
-        path = self._place(log)
-        with path.open("rb") as file:
-            head = int.from_bytes(file.read(_LENGTH), "big")
-            file.seek(_LENGTH + head + note.at)
-            frame = file.read(note.size)
-        try:
-            return zstandard.decompress(frame)
-        except zstandard.ZstdError:
-            path.unlink(missing_ok=True)
-            raise DatasetError(f"{path} was damaged and is removed: give the same command again") from None
+    def frame(self, log: Log, note: SessionNote) -> Frame:
+        """Where one session of a log lies that was found or kept."""
+        return Frame(str(self._place(log)), note.at, note.size)
 
     def prune(self) -> None:
         """Remove what was neither found nor kept: logs that are gone leave nothing here."""

@@ -45,7 +45,8 @@ def extract(
         options: budgets, context, the user's families.
         agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
         allow_terms: providers whose restrictive terms the user takes note of now; it is remembered on this computer.
-        each: who reads the logs; None takes worker processes where there is enough to read.
+        each: who reads the logs; None takes worker processes where there is enough to read. Rows are built in these
+            either way.
         progress: told how far the reading and the building are.
         before_writing: called when the sources have been read, before anything is written to the folder.
 
@@ -60,6 +61,15 @@ def extract(
         intake = take_in(sources, readings, salt, progress, each or processes, agents)
         check(Counter(placed.note.model for placed in intake.sessions), allowed, "session")
         before_writing()
-        stats = write_dataset(folder, intake, readings, salt, options=options, allowed_terms=allowed, progress=progress)
+        stats = write_dataset(
+            folder,
+            intake,
+            readings,
+            salt,
+            options=options,
+            allowed_terms=allowed,
+            progress=progress,
+            each=processes,
+        )
     consent.remember(allow_terms, datetime.now(UTC).isoformat(timespec="seconds"), LOOKED_AT)
     return Extraction(stats, intake)

@@ -17,8 +17,8 @@ import zstandard
 
 from locum import files
 from locum.dataset.build import model_of
-from locum.dataset.cache import LogNote, Readings, SessionNote, Stamp, pack, stamp
-from locum.dataset.redaction import Redactor, mark
+from locum.dataset.cache import Frame, LogNote, Readings, SessionNote, Stamp, pack, stamp
+from locum.dataset.redaction import Redactor, mark, marks_in
 from locum.dataset.split import in_order, start_of
 from locum.parallel import Each, here, suited
 from locum.progress import Progress
@@ -193,8 +193,10 @@ def redact_reading(
     at = 0
     for session in reading.sessions:
         redacted = redactor.session(session)
-        frame = compressor.compress(redactor.without_forged_marks(encoder.encode(redacted)))
-        notes.append(SessionNote(member(session), start_of(session), model_of(redacted), at, len(frame)))
+        raw = redactor.without_forged_marks(encoder.encode(redacted))
+        frame = compressor.compress(raw)
+        about = member(session), start_of(session), model_of(redacted)
+        notes.append(SessionNote(*about, at, len(frame), len(raw), marks_in(raw)))
         frames.append(frame)
         at += len(frame)
     # A log's folder names its owner; the file's own name is enough to find the line.
@@ -240,7 +242,7 @@ def put_in_order(outcomes: Mapping[Log, LogNote | Skipped], skipped: tuple[Skipp
     return Intake(tuple(read), tuple(read.values()), tuple(placed), ordered_by, untimed, skipped)
 
 
-def stored_sessions(intake: Intake, readings: Readings) -> Iterator[tuple[Placed, bytes]]:
-    """Every session of an intake in its order, as JSON with marks; one at a time in memory."""
+def stored_sessions(intake: Intake, readings: Readings) -> Iterator[tuple[Placed, Frame]]:
+    """Every session of an intake in its order, and where it lies."""
     for placed in intake.sessions:
-        yield placed, readings.session(intake.logs[placed.log], placed.note)
+        yield placed, readings.frame(intake.logs[placed.log], placed.note)

@@ -19,8 +19,9 @@ hardly a true pair is missed: of 20,000 planted at 0.8 in both parts, none.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from pathlib import Path
 
 import msgspec
@@ -29,8 +30,7 @@ import rensa
 from numpy.typing import NDArray
 
 from locum.dataset.split import SPLITS
-from locum.dataset.store import decode_row, iterate_rows, row_blocks
-from locum.parallel import Each, here
+from locum.dataset.store import iterate_rows, row_ids
 from locum.types import Message, Row, Split
 
 THRESHOLD = 0.8
@@ -56,8 +56,6 @@ _SEED = 1
 _SECOND_SEED = 2
 _TOGETHER = 16
 """Rows that are signed at once: more would not stay in the processor's cache."""
-_BLOCK = 1 << 20
-"""Bytes of rows that are signed together."""
 _BASE = 0x9E3779B97F4A7C15
 
 _Indices = NDArray[np.intp]
@@ -79,7 +77,39 @@ class Leak(msgspec.Struct, frozen=True):
 
 def signatures(rows: Sequence[Row]) -> list[Signature]:
     """What `clusters` needs of each row; of many together they cost half of what they cost one by one."""
-    return _signatures([question_and_answer(row) for row in rows], _SEED)
+    return [signature for (signature,) in _signatures(map(question_and_answer, rows), _SEED)]
+
+
+def both_signatures(rows: Sequence[Row]) -> list[tuple[Signature, Signature]]:
+    """Of each row what `clusters` needs, and what `leaks` does, by other hashes."""
+    return [(first, second) for first, second in _signatures(map(question_and_answer, rows), _SEED, _SECOND_SEED)]
+
+
+class Signed:
+    """The second signatures of rows, kept from when they were built: 520 bytes a row."""
+
+    def __init__(self) -> None:
+        self._ids = array("Q")
+        self._signatures = bytearray()
+
+    def add(self, row: str, signature: Signature) -> None:
+        """Keep that of the row of this id."""
+        self._ids.append(_number(row))
+        self._signatures += signature
+
+    def of(self, rows: Iterable[str]) -> NDArray[np.uint8]:
+        """Those of the rows of these ids, one below the other; each has been kept."""
+        ids = np.frombuffer(self._ids, np.uint64)
+        wanted = np.fromiter(map(_number, rows), np.uint64)
+        order = np.argsort(ids)
+        found = order[np.searchsorted(ids, wanted, sorter=order)]
+        assert np.array_equal(ids[found], wanted)
+        return _table(self._signatures)[found]
+
+
+def _number(row: str) -> int:
+    """64 bits for a row's id: among a million rows two meet with odds of 1 in 30 million."""
+    return int.from_bytes(hashlib.blake2b(row.encode(), digest_size=8).digest(), "little")
 
 
 def clusters(signatures: bytes | bytearray) -> list[int]:
@@ -109,15 +139,15 @@ def clusters(signatures: bytes | bytearray) -> list[int]:
     return [int(first) for first in parent]
 
 
-def leaks(folder: Path, each: Each = here) -> list[Leak]:
-    """A second look at a finished dataset, independent of how it was built: near-duplicates across splits.
+def leaks(folder: Path, signed: Signed) -> list[Leak]:
+    """A second look at a finished dataset, independent of how it was split: near-duplicates across splits.
 
-    Candidates come from other hashes than the builder's; each is then compared text by text. No more than the
-    texts of candidates and a signature of every row are held at a time.
+    Which rows each split has is read from the folder. Candidates come from other hashes than the builder's; each is
+    then compared text by text, as the folder has it. No more than the texts of candidates are held at a time.
 
     Args:
         folder: the dataset.
-        each: who signs the rows.
+        signed: the second signatures of its rows.
 
     Returns:
         one entry for each pair, in the order of the held-out rows; empty for a dataset without a leak.
@@ -125,15 +155,10 @@ def leaks(folder: Path, each: Each = here) -> list[Leak]:
     Raises:
         DatasetError: the folder is no dataset.
     """
-    signed = bytearray()
-    starts = [0]
-    for split in SPLITS:
-        for some in each(_signed, row_blocks(folder, split, _BLOCK)):
-            signed += some
-        starts.append(len(signed) // (2 * _SLOTS))
-    split_at = np.repeat(np.arange(len(SPLITS)), np.diff(starts))
+    ids = [list(row_ids(folder, split)) for split in SPLITS]
+    split_at = np.repeat(np.arange(len(SPLITS)), list(map(len, ids)))
     pairs: set[tuple[int, int]] = set()
-    table = _table(signed)
+    table = signed.of(id for some in ids for id in some)
     for earlier, later in _neighbours(table, across=split_at):
         alike = _alike(table, earlier, later)
         pairs.update(zip(later[alike].tolist(), earlier[alike].tolist(), strict=True))
@@ -148,11 +173,6 @@ def leaks(folder: Path, each: Each = here) -> list[Leak]:
             if min(question, answer) >= THRESHOLD:
                 found.append(Leak(row, SPLITS[split_at[at]], like_row, SPLITS[split_at[like]], question, answer))
     return found
-
-
-def _signed(lines: bytes) -> bytes:
-    rows = map(decode_row, lines.splitlines())
-    return b"".join(_signatures([question_and_answer(row) for row in rows], _SECOND_SEED))
 
 
 def question_and_answer(row: Row, least: int = QUESTION_CHARS) -> tuple[str, str]:
@@ -194,20 +214,25 @@ def _levelled(message: Message) -> str:
     return " ".join(" ".join(parts).casefold().split())
 
 
-def _signatures(texts: Sequence[tuple[str, str]], seed: int) -> list[Signature]:
-    """Of each question and answer."""
-    found: list[Signature] = []
-    for start in range(0, len(texts), _TOGETHER):
-        some = texts[start : start + _TOGETHER]
+def _signatures(texts: Iterable[tuple[str, str]], *seeds: int) -> Iterator[tuple[Signature, ...]]:
+    """Of each question and answer, one by each seed's hashes."""
+    coming = iter(texts)
+    while some := list(islice(coming, _TOGETHER)):
         pieces = [_pieces_of(text) for pair in some for text in pair]
         ends = [0, *accumulate(map(len, pieces))]
         hashes = _mixed(np.concatenate(pieces))
-        minima = rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, ends, _SLOTS, seed)
-        low = np.array(minima.to_rows(), dtype=np.uint32).astype(np.uint8)
-        # Band by band: four bytes of the question's, four of the answer's.
-        table = low.reshape(len(some), 2, _BANDS, -1).swapaxes(1, 2).reshape(len(some), -1)
-        found += map(bytes, table)
-    return found
+        yield from zip(*(_minima(hashes, ends, seed) for seed in seeds), strict=True)
+
+
+def _minima(hashes: NDArray[np.uint64], ends: list[int], seed: int) -> list[Signature]:
+    """The signatures of texts, two by two, whose pieces' hashes are given one after the other."""
+    minima = array("I")
+    for row in rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, ends, _SLOTS, seed).to_rows():
+        minima.fromlist(row)  # several times as fast as an array of numpy's from lists
+    low = np.frombuffer(minima, np.uint32).astype(np.uint8)
+    # Band by band: four bytes of the question's, four of the answer's.
+    table = low.reshape(-1, 2, _BANDS, _SLOTS // _BANDS).swapaxes(1, 2).reshape(-1, 2 * _SLOTS)
+    return list(map(bytes, table))
 
 
 def _pieces_of(text: str) -> NDArray[np.uint64]:

@@ -6,13 +6,13 @@ row still shows that the address it was asked about is the address it wrote to. 
 provider and model, and account names in the path of the log. Not touched: tool names, argument names, call ids.
 
 Logs are redacted in several processes, none of which knows what the others have found. They write `mark`s,
-which name a value by its hash; `Numbering` turns them into placeholders when the sessions are put in order.
+which name a value by its hash; `Numbering` gives them placeholders when the sessions are put in order.
 """
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -65,9 +65,26 @@ class Numbering:
             self.values.append(Redaction(kind, placeholder, sha256))
         return placeholder
 
+    def placeholders(self, marks: Sequence[str]) -> dict[str, str]:
+        """Marks, as `marks_in` finds them -> their placeholders."""
+        return {mark: self(*mark.split(":")) for mark in marks}
+
     def replace_marks(self, text: bytes) -> bytes:
         """UTF-8 text (JSON as well) with a placeholder for every mark in it."""
-        return _MARK.sub(lambda found: self(found[1].decode(), found[2].decode()).encode(), text)
+        return replace_marks(text, self.placeholders(marks_in(text)))
+
+
+def marks_in(text: bytes) -> tuple[str, ...]:
+    """What the marks in UTF-8 text (JSON as well) say, each once, in order of appearance: `KIND:sha256`."""
+    found = _MARK.findall(text) if _FENCE.encode() in text else ()
+    return tuple(dict.fromkeys(f"{kind.decode()}:{sha256.decode()}" for kind, sha256 in found))
+
+
+def replace_marks(text: bytes, placeholders: Mapping[str, str]) -> bytes:
+    """UTF-8 text with the placeholder of every mark in it in its place."""
+    if not placeholders:
+        return text
+    return _MARK.sub(lambda found: placeholders[f"{found[1].decode()}:{found[2].decode()}"].encode(), text)
 
 
 def mark(kind: str, sha256: str) -> str:

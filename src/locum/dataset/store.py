@@ -88,8 +88,19 @@ class _Written(msgspec.Struct, frozen=True):
     locum: dict[str, Any]
 
 
+class _Id(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """As much of a `_Line` as names it."""
+
+    locum: _Id
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_id = msgspec.json.Decoder(_Named).decode
 
 
 class EncodedMessage(msgspec.Struct, frozen=True):
@@ -167,20 +178,23 @@ def iterate_rows(folder: Path, split: Split) -> Iterator[Row]:
     Raises:
         DatasetError: the folder is no dataset, or a line of it is no row.
     """
+    return _decoded(folder, split, decode_row)
+
+
+def _decoded(folder: Path, split: Split, decode: Callable[[bytes], T]) -> Iterator[T]:
     path = _require(folder, f"{split}.jsonl")
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield decode_row(line)
+                yield decode(line)
             except msgspec.MsgspecError as error:
                 raise DatasetError(f"{path}:{number} is no row: {_first_line(error)}; extract it again") from None
 
 
-def row_blocks(folder: Path, split: Split, size: int) -> Iterator[bytes]:
-    """The lines of one split, in blocks of whole lines of about `size` bytes; raises as `iterate_rows`."""
-    with _require(folder, f"{split}.jsonl").open("rb") as lines:
-        while block := lines.read(size):
-            yield block + lines.readline()
+def row_ids(folder: Path, split: Split) -> Iterator[str]:
+    """The ids of the rows of one split, without the rest being decoded; raises as `iterate_rows`."""
+    for line in _decoded(folder, split, _decode_id):
+        yield line.locum.id
 
 
 def read_rows(folder: Path, split: Split) -> list[Row]:

@@ -2,8 +2,8 @@
 
 Each session is built by itself (`locum.dataset.build`), in as many processes as there are; here is what concerns all
 of them together, in the order of time: of a copy the first stays, of equal rows the first stays, lineages are split
-forward in time, and of nearly equal rows those in a later split go. Rows wait in one file until all are known, so
-memory holds a note of each and never its text.
+forward in time, and of nearly equal rows those in a later split go. Rows wait on disk until all are known, so memory
+holds a note of each and never its text.
 """
 
 import sys
@@ -18,26 +18,48 @@ import msgspec
 
 from locum import __version__, files
 from locum.dataset.build import Built, BuiltSession, Made, Options, build_session, excerpt
-from locum.dataset.cache import Readings, code
+from locum.dataset.cache import Frame, Readings, code
 from locum.dataset.card import card
 from locum.dataset.contrast import Contrast
 from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
-from locum.dataset.near_duplicates import clusters, leaks
-from locum.dataset.redaction import Numbering, Redactions
+from locum.dataset.near_duplicates import Signed, clusters, leaks
+from locum.dataset.redaction import Numbering, Redactions, replace_marks
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.stats import LineCounts, Stats
 from locum.dataset.store import CONTRASTS, DOCUMENTS, decode_row, redactions_file
 from locum.dataset.terms import check, under
+from locum.dataset.waiting import Waiting, waiting_file
 from locum.errors import DatasetError
 from locum.parallel import Each, here, suited
 from locum.progress import Progress, silent
 from locum.types import Drop, Lines, Session, Split
 
 _BATCH = 512 * 1024
-"""Characters of sessions that are handed to a process together."""
-_Item = tuple[bytes, str, str]
-"""A session as JSON, its id, its lineage."""
+"""Bytes of sessions that are built together."""
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """A session that is to be built."""
+
+    frame: Frame
+    placeholders: dict[str, str]
+    """Of the marks in it."""
+    id: str
+    lineage: str
+    size: int
+    """Bytes of its JSON."""
+
+
+class _Done(msgspec.Struct, frozen=True, array_like=True):
+    """A session that has been built, its rows waiting on disk."""
+
+    built: BuiltSession
+    """Without the lines of its rows."""
+    at: int
+    """Where in the file of the batch its first row begins."""
+    sizes: tuple[int, ...]
+    """Bytes of its rows."""
 
 
 def write_dataset(
@@ -79,25 +101,24 @@ def write_dataset(
     numbering = Numbering()
     with files.atomic_path(folder) as partly:
         partly.mkdir()
-        waiting, drops = partly / "rows.waiting", partly / "drops.jsonl"
-        taken_back = partly / "contrast.waiting"
-        each = suited(each, intake.bytes)
-        with waiting.open("wb") as rows_out, drops.open("wb") as drops_out, taken_back.open("wb") as contrasts_out:
-            ledger = _Ledger(rows_out, drops_out, contrasts_out)
-            done = 0
-            items = _batches(_numbered(intake, readings, numbering))
-            for batch in each(partial(_build, options=options), items):
-                for built in msgspec.msgpack.decode(batch, type=list[BuiltSession]):
-                    ledger.add(intake.sessions[done].id, intake.sessions[done].lineage, built)
-                    done += 1
-                progress("building rows", done, len(intake.sessions), f"{len(ledger.rows)} rows")
+        drops, taken_back = partly / "drops.jsonl", partly / "contrast.waiting"
+        with drops.open("wb") as drops_out, taken_back.open("wb") as contrasts_out:
+            ledger = _Ledger(drops_out, contrasts_out)
+            sessions = 0
+            build = partial(_build, options=options, folder=partly)
+            for batch in suited(each, intake.bytes)(build, _batches(_numbered(intake, readings, numbering))):
+                file, batch_done = msgspec.msgpack.decode(batch, type=tuple[int, list[_Done]])
+                for done in batch_done:
+                    ledger.add(done, file)
+                sessions += len(batch_done)
+                progress("building rows", sessions, len(intake.sessions), f"{len(ledger.rows)} rows")
         if not ledger.rows:
             raise DatasetError(_nothing(len(intake.sessions), ledger))
         of_lineage = assign(Counter(row.lineage for row in ledger.rows))
         split_of = _settle(ledger.rows, ledger.signatures, of_lineage)
-        with waiting.open("rb") as rows_in, drops.open("ab") as drops_out:
-            _divide(partly, rows_in, drops_out, ledger, split_of)
-        waiting.unlink()
+        ledger.signatures.clear()
+        with Waiting(partly) as waiting, drops.open("ab") as drops_out:
+            _divide(partly, waiting, drops_out, ledger, split_of)
         files.write_jsonl(partly / CONTRASTS, _placed(taken_back, of_lineage))
         taken_back.unlink()
         files.write_jsonl(partly / DOCUMENTS, ledger.documents.all())
@@ -106,7 +127,7 @@ def write_dataset(
         progress("looking for leaks", 0, 1)
         stats = msgspec.structs.replace(
             stats,
-            leaks=len({leak.row for leak in leaks(partly, each)}),
+            leaks=len({leak.row for leak in leaks(partly, ledger.signed)}),
             allowed_terms=tuple(sorted(under(stats.models) & set(allowed_terms))),
         )
         progress("looking for leaks", 1, 1)
@@ -121,6 +142,8 @@ class _Waiting(msgspec.Struct, frozen=True, gc=False):
 
     lineage: str
     session: str
+    file: int
+    at: int
     size: int
     """Bytes of its line."""
     family: str
@@ -132,38 +155,42 @@ class _Waiting(msgspec.Struct, frozen=True, gc=False):
 class _Ledger:
     """What became of every turn, session after session."""
 
-    def __init__(self, rows_out: IO[bytes], drops_out: IO[bytes], contrasts_out: IO[bytes]) -> None:
+    def __init__(self, drops_out: IO[bytes], contrasts_out: IO[bytes]) -> None:
         self.rows: list[_Waiting] = []
         self.signatures = bytearray()
-        """Those of all rows, one after the other."""
+        """Those of all rows to cluster them by, one after the other."""
+        self.signed = Signed()
         self.drops: Counter[str] = Counter()
         self.documents = Documents()
         self.turns = self.narration = self.without_turns = self.contrasts = 0
-        self._rows_out, self._drops_out, self._contrasts_out = rows_out, drops_out, contrasts_out
+        self._drops_out, self._contrasts_out = drops_out, contrasts_out
         self._seen: set[int] = set()
         self._contents: set[bytes] = set()
 
-    def add(self, session: str, lineage: str, built: BuiltSession) -> None:
-        """Add the turns of the next session."""
+    def add(self, done: _Done, file: int) -> None:
+        """Add the turns of the next session, whose rows wait in the file of this number."""
+        built, at = done.built, done.at
         self.turns += len(built.turns)
         self.without_turns += not built.turns
         rows = len(self.rows)
-        signed = iter(built.signatures)
+        of_rows = zip(done.sizes, built.signatures, strict=True)
         for turn in built.turns:
             self.narration += turn.narrates
             row = turn.row
-            signature = b"" if row is None else next(signed)
-            reason = self._reason(lineage, turn)
+            reason = self._reason(built.lineage, turn)
+            if row is not None:
+                size, (signature, second) = next(of_rows)
+                at += size
             if row is None or reason:
-                self.drop(self._drops_out, msgspec.structs.replace(turn.drop, reason=reason))
+                self.drop(self._drops_out, built.drop(turn, reason))
                 if turn.contrast is not None and reason == turn.contrast.reason:
                     self.contrasts += 1
                     self._contrasts_out.write(msgspec.json.encode(turn.contrast) + b"\n")
                 continue
             self._contents.add(row.content)
-            self._rows_out.write(row.line + b"\n")
             self.signatures += signature
-            self.rows.append(_waiting(session, lineage, row))
+            self.signed.add(row.id, second)
+            self.rows.append(_waiting(built, row, file, at - size, size))
         if len(self.rows) > rows:
             self.documents.add(built.standing)
 
@@ -177,22 +204,23 @@ class _Ledger:
         if turn.key and key in self._seen:
             return "copy"
         # A copy that goes on longer may still hold the result that this log was cut before.
-        if turn.key and turn.drop.reason != "unanswered_call":
+        if turn.key and turn.reason != "unanswered_call":
             self._seen.add(key)
         if turn.row is not None and turn.row.content in self._contents:
             return "duplicate"
-        return turn.drop.reason
+        return turn.reason
 
 
-def _waiting(session: str, lineage: str, row: Made) -> _Waiting:
+def _waiting(session: BuiltSession, row: Made, file: int, at: int, size: int) -> _Waiting:
     # What comes out of a worker is a text of its own each time; the few that there are need to be held once.
     family, tier, model = map(sys.intern, (row.family, row.tier, row.model))
-    return _Waiting(lineage, session, len(row.line) + 1, family, tier, model, row.shortened)
+    return _Waiting(session.lineage, session.id, file, at, size, family, tier, model, row.shortened)
 
 
 def _numbered(intake: Intake, readings: Readings, numbering: Numbering) -> Iterator[_Item]:
-    for placed, raw in stored_sessions(intake, readings):
-        yield numbering.replace_marks(raw), placed.id, placed.lineage
+    for placed, frame in stored_sessions(intake, readings):
+        placeholders = numbering.placeholders(placed.note.marks)
+        yield _Item(frame, placeholders, placed.id, placed.lineage, placed.note.length)
 
 
 def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
@@ -200,7 +228,7 @@ def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
     size = 0
     for item in items:
         batch.append(item)
-        size += len(item[0])
+        size += item.size
         if size >= _BATCH:
             yield batch
             batch, size = [], 0
@@ -208,14 +236,19 @@ def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
         yield batch
 
 
-def _build(batch: Sequence[_Item], options: Options) -> bytes:
-    """The turns of every session of a batch; as MessagePack they travel faster than pickled."""
+def _build(batch: Sequence[_Item], options: Options, folder: Path) -> bytes:
+    """The number of the file in which the rows wait, and every session of a batch as `_Done`; as MessagePack they
+    travel faster than pickled."""
     decoder = msgspec.json.Decoder(Session)
-    built = []
-    for raw, name, lineage in batch:
-        session = msgspec.structs.replace(decoder.decode(raw), id=name, lineage=lineage)
-        built.append(build_session(session, options))
-    return msgspec.msgpack.encode(built)
+    done = []
+    with waiting_file(folder) as (number, rows):
+        for item in batch:
+            session = decoder.decode(replace_marks(item.frame.unpack(), item.placeholders))
+            built = build_session(msgspec.structs.replace(session, id=item.id, lineage=item.lineage), options)
+            at = rows.tell()
+            sizes = tuple(rows.write(line + b"\n") for line in built.lines)
+            done.append(_Done(msgspec.structs.replace(built, lines=()), at, sizes))
+    return msgspec.msgpack.encode((number, done))
 
 
 def _settle(rows: Sequence[_Waiting], signatures: bytearray, of_lineage: Mapping[str, Split]) -> list[Split | None]:
@@ -231,12 +264,14 @@ def _settle(rows: Sequence[_Waiting], signatures: bytearray, of_lineage: Mapping
     ]
 
 
-def _divide(folder: Path, rows: IO[bytes], drops: IO[bytes], ledger: _Ledger, split_of: Sequence[Split | None]) -> None:
+def _divide(
+    folder: Path, waiting: Waiting, drops: IO[bytes], ledger: _Ledger, split_of: Sequence[Split | None]
+) -> None:
     """Write every waiting row into its split's file."""
     with ExitStack() as stack:
         out = {split: stack.enter_context((folder / f"{split}.jsonl").open("wb")) for split in SPLITS}
         for row, split in zip(ledger.rows, split_of, strict=True):
-            line = rows.read(row.size)
+            line = waiting.line(row.file, row.at, row.size)
             if split is not None:
                 out[split].write(line)
                 continue
