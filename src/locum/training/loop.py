@@ -8,7 +8,7 @@ takes the same steps as one that was never stopped.
 import math
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from locum.training.load import context_length, load_model
 from locum.training.lora import LoraShape, adapter_state, add_lora, load_adapter_state, save_adapter
 from locum.training.loss import target_losses
 from locum.training.packing import TokenSequence, chain, pack
+from locum.training.team import Alone, Team, nothing, share
 from locum.types import Row
 
 
@@ -87,15 +88,27 @@ def train(
     run: Path,
     options: TrainOptions | None = None,
     progress: Progress = silent,
+    *,
+    observe: Callable[[Metric], None] = lambda metric: None,
+    team: Team | None = None,
+    device: Device | None = None,
 ) -> TrainResult:
     """Train an adapter for `base` and write it into `run`.
+
+    Args:
+        train_rows, valid_rows: what to learn from, and what is held out to see when to stop (may be empty).
+        base, run, progress: what to adapt; the folder to write into; told after every step.
+        observe: told every line of `metrics.jsonl` as it comes; in a resumed run those before it, too.
+        team: who shares the steps; nobody where None.
+        device: where to compute and how precisely; the best there is where None.
 
     Raises:
         TrainingError: no row to train on, a row that must not be trained on (`skip_bad` leaves it out), or a loss
             that is no longer a number.
     """
     options = options or TrainOptions()
-    return _Training(train_rows, valid_rows, base, run, options, progress).run()
+    training = _Training(train_rows, valid_rows, base, run, options, progress)
+    return training.run(observe, team or Alone(), device or best_device())
 
 
 class _State(msgspec.Struct):
@@ -169,14 +182,17 @@ class _Training:
             epoch += 1
         return steps[:wanted] if wanted else steps
 
-    def run(self) -> TrainResult:
-        device = best_device()
+    def run(self, observe: Callable[[Metric], None], team: Team, device: Device) -> TrainResult:
+        self.observe, self.team, self.device = observe, team, device
         torch.manual_seed(self.options.seed)
-        self.model = load_model(self.base.folder, device)
+        self.model = load_model(self.base.folder, self.device)
         self.layers = add_lora(self.model, self.options.shape, self.options.seed)
         parameters = [p for layer in self.layers.values() for p in (layer.lora_a, layer.lora_b)]
+        self.objective = self.team.join(self.model, self._share_of)
         optimizer = torch.optim.AdamW(parameters, lr=self.options.learning_rate, weight_decay=0.0, foreach=True)
         state, self.best = self._resume(optimizer)
+        for metric in state.metrics:
+            self.observe(metric)
         looks = _look_steps(self.plan, self.valid)
         started = time.monotonic() - state.seconds
         saved = time.monotonic()
@@ -193,9 +209,9 @@ class _Training:
             if self.valid and state.step in looks:
                 self._look(state, loss, started)
             else:
-                state.metrics.append(Metric(state.step, state.seconds, state.tokens, loss, None))
+                self._note(state, Metric(state.step, state.seconds, state.tokens, loss, None))
             self._show(state)
-            if time.monotonic() - saved > _SAVE_SECONDS:
+            if self.team.rank == 0 and time.monotonic() - saved > _SAVE_SECONDS:
                 self._save(state, optimizer)
                 saved = time.monotonic()
         train_last = self._loss(probe)
@@ -203,7 +219,7 @@ class _Training:
         if not self.valid:
             state.best_step, self.best = state.step, adapter_state(self.layers)
         self.progress("train", len(self.plan), len(self.plan))
-        return self._finish(state, train_last, device)
+        return self._finish(state, train_last)
 
     def _step(
         self,
@@ -214,8 +230,8 @@ class _Training:
     ) -> float:
         for group in optimizer.param_groups:
             group["lr"] = self.options.learning_rate * _schedule(step, len(self.plan))
-        loss = target_losses(self.model, batch).mean()
-        value = float(loss.detach())
+        loss = self.objective(batch)
+        [value] = self.team.mean([float(loss.detach())])
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss became {value} at step {step + 1}; nothing was saved over the last good adapter; "
@@ -227,24 +243,36 @@ class _Training:
         optimizer.step()
         return value
 
+    def _share_of(self, batch: Sequence[TokenSequence]) -> torch.Tensor:
+        """This member's part of a pack's loss: its mean over the team is the mean over the pack's response tokens."""
+        mine = share(batch, self.team.rank, self.team.size)
+        if not mine:
+            return nothing(self.layers.values())
+        return target_losses(self.model, mine).sum() * (self.team.size / sum(s.target_tokens for s in batch))
+
     def _loss(self, sequences: list[TokenSequence]) -> float:
         """Mean loss a response token, as the model stands."""
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
         with torch.no_grad():
-            for batch in pack(sequences, _LOOK_TOKENS):
+            for batch in pack(share(sequences, self.team.rank, self.team.size), _LOOK_TOKENS):
                 losses = target_losses(self.model, batch)
                 total, count = total + float(losses.sum()), count + len(losses)
+        total, count = self.team.mean([total, count])
         return total / count
 
     def _look(self, state: _State, train_loss: float | None, started: float) -> None:
         """Compute the held-out loss, note it, and keep the adapter where it is the best so far."""
         loss = self._loss(self.valid)
-        state.metrics.append(Metric(state.step, time.monotonic() - started, state.tokens, train_loss, loss))
+        self._note(state, Metric(state.step, time.monotonic() - started, state.tokens, train_loss, loss))
         if loss < state.best_loss:
             state.best_loss, state.best_step, state.looks_since_best = loss, state.step, 0
             self.best = adapter_state(self.layers)
         else:
             state.looks_since_best += 1
+
+    def _note(self, state: _State, metric: Metric) -> None:
+        state.metrics.append(metric)
+        self.observe(metric)
 
     def _show(self, state: _State) -> None:
         metric = state.metrics[-1]
@@ -271,21 +299,17 @@ class _Training:
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> tuple[_State, dict[str, torch.Tensor]]:
         saved = self.work / "state.pt"
-        if saved.is_file():
-            kept: dict[str, Any] = torch.load(saved, weights_only=True)
-            if kept["fingerprint"] == self.fingerprint:
-                load_adapter_state(self.layers, kept["adapter"])
-                optimizer.load_state_dict(kept["optimizer"])
-                return msgspec.convert(kept["state"], _State), kept["best"]
+        found: dict[str, Any] = torch.load(saved, weights_only=True) if self.team.rank == 0 and saved.is_file() else {}
+        kept = self.team.agreed(found)
+        if kept.get("fingerprint") == self.fingerprint:
+            load_adapter_state(self.layers, kept["adapter"])
+            optimizer.load_state_dict(kept["optimizer"])
+            return msgspec.convert(kept["state"], _State), kept["best"]
         return _State(), adapter_state(self.layers)
 
-    def _finish(self, state: _State, train_last: float, device: Device) -> TrainResult:
-        files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
-        with files.atomic_path(self.out / "adapter") as partial:
-            partial.mkdir()
-            save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
-            files.write_json(partial / "base.json", {"name": self.base.name})
-        files.remove(self.work)
+    def _finish(self, state: _State, train_last: float) -> TrainResult:
+        if self.team.rank == 0:
+            self._write(state)
         held_out = [metric.valid_loss for metric in state.metrics if metric.valid_loss is not None]
         return TrainResult(
             steps=state.step,
@@ -299,9 +323,17 @@ class _Training:
             rows=self.rows,
             valid_rows=sum(len(sequence.targets) for sequence in self.valid),
             skipped=tuple(self.skipped),
-            device=device.name,
-            dtype=device.dtype,
+            device=self.device.name,
+            dtype=self.device.dtype,
         )
+
+    def _write(self, state: _State) -> None:
+        files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
+        with files.atomic_path(self.out / "adapter") as partial:
+            partial.mkdir()
+            save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
+            files.write_json(partial / "base.json", {"name": self.base.name})
+        files.remove(self.work)
 
 
 _SAVE_SECONDS = 20.0
