@@ -6,7 +6,7 @@ from locum.cli import options
 from locum.cli.train import train
 from locum.dataset.build import Options
 from locum.evaluation.evaluate import EvaluateOptions
-from locum.export.gguf_file import QUANTIZATIONS
+from locum.export.quantize import QUANTIZATIONS
 from locum.training.base import ALIASES
 from locum.training.loop import TrainOptions
 

@@ -12,7 +12,7 @@ from small_models import write_tiny_base
 
 from locum.errors import ExportError
 from locum.export import gguf_file
-from locum.export.gguf_file import QUANTIZATIONS, write_gguf
+from locum.export.gguf_file import write_gguf
 from locum.export.read_back import WEIGHT_BOUNDS, check_weights
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
@@ -32,7 +32,7 @@ def metadata(path: Path) -> dict[str, tuple[list[Any], Any]]:
     return {key: (field.types, field.contents()) for key, field in fields.items() if not key.startswith("GGUF.")}
 
 
-@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+@pytest.mark.parametrize("quantization", ["F32", "F16", "BF16", "Q8_0"])
 def test_tensors_are_the_models_within_the_types_rounding(
     tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path, quantization: str
 ) -> None:
@@ -58,7 +58,7 @@ def test_tensors_are_the_models_within_the_types_rounding(
     types = {tensor.name: tensor.tensor_type.name for tensor in read(path).tensors}
     assert {types[name] for name in types if "norm" in name} == {"F32"}
     assert {types[name] for name in types if "norm" not in name} == {quantization}
-    agreement = check_weights(path, tiny_base.folder, quantization)
+    agreement = check_weights(path, tiny_base.folder)
     assert agreement.tensors == len(original)
     assert agreement.max_relative_error <= agreement.bound == WEIGHT_BOUNDS[quantization]
 
@@ -72,7 +72,7 @@ def test_rows_that_no_block_holds_fall_back_to_half_precision(tmp_path: Path) ->
     types = {tensor.name: tensor.tensor_type.name for tensor in read(tmp_path / "m.gguf").tensors}
     assert types["blk.0.ffn_down.weight"] == "Q8_0"
     assert types["blk.0.ffn_up.weight"] == types["token_embd.weight"] == "F16"
-    check_weights(tmp_path / "m.gguf", folder, "Q8_0")
+    check_weights(tmp_path / "m.gguf", folder)
 
 
 def test_tied_embeddings_are_written_once(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_file_made_from_a_file_that_was_made_here(tiny_base: Base, tiny_render
     base = Base(name="first", folder=tiny_base.folder, gguf=first)
     write_gguf(tiny_base.folder, base, tiny_renderer, second, "F32", "second")
     assert metadata(second).keys() == metadata(first).keys()
-    check_weights(second, tiny_base.folder, "F32")
+    check_weights(second, tiny_base.folder)
 
 
 # --- refusals
@@ -178,7 +178,7 @@ def refuse(base: Base, tmp_path: Path, quantization: str, *words: str) -> None:
 
 
 def test_a_type_that_cannot_be_written(tiny_base: Base, tmp_path: Path) -> None:
-    refuse(tiny_base, tmp_path, "Q4_K_M", "'Q4_K_M'", "Q8_0")
+    refuse(tiny_base, tmp_path, "Q3_K", "'Q3_K'", "Q8_0")
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_a_tensor_written_wrong_is_named(
     monkeypatch.setattr(gguf_file, "to_gguf_layout", doubled)
     write_gguf(tiny_base.folder, tiny_base, tiny_renderer, tmp_path / "m.gguf", "Q8_0", "m")
     with pytest.raises(ExportError, match=rf"{wrong}.*100\.\d%.*Q8_0"):
-        check_weights(tmp_path / "m.gguf", tiny_base.folder, "Q8_0")
+        check_weights(tmp_path / "m.gguf", tiny_base.folder)
 
 
 def test_a_tensor_that_is_no_number_is_named(tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path) -> None:
@@ -220,4 +220,4 @@ def test_a_tensor_that_is_no_number_is_named(tiny_base: Base, tiny_renderer: Ren
     damaged[-2:] = b"\xff\x7f"
     (tmp_path / "m.gguf").write_bytes(bytes(damaged))
     with pytest.raises(ExportError, match=r"lm_head\.weight.*inf%"):
-        check_weights(tmp_path / "m.gguf", tiny_base.folder, "F16")
+        check_weights(tmp_path / "m.gguf", tiny_base.folder)

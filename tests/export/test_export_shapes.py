@@ -173,7 +173,7 @@ def test_one_wrong_thing_shows(name: str, damage: str, tmp_path: Path, monkeypat
     monkeypatch.setattr(gguf_file, "to_gguf_layout", wrong(damage, to_gguf_layout, 4))
     write_gguf(folder, base, renderer, tmp_path / "m.gguf", "F32", "m")
     with pytest.raises(ExportError, match=r"layers\.1.*written wrong"):
-        check_weights(tmp_path / "m.gguf", folder, "F32")
+        check_weights(tmp_path / "m.gguf", folder)
     tokens = renderer.tokens(" ".join(sentences()))
     with LlamaCpp(tmp_path / "m.gguf", context=256) as engine:
         found = compare_log_probabilities(engine, Plain(folder), [tokens[:9], tokens[:40]], 0.02)

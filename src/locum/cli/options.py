@@ -20,7 +20,12 @@ Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the tr
 LearningRate = Annotated[float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Peak learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be trained on, and count them.")]
-Quant = Annotated[str, typer.Option("--quant", help="Type of the model file: Q8_0, F16, BF16 or F32.")]
+Quant = Annotated[
+    str,
+    typer.Option(
+        "--quant", help="Type of the model file: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_1, Q5_0, Q4_K_M, Q4_1, Q4_0."
+    ),
+]
 DeployTo = Annotated[str, typer.Option("--deploy", help="auto, ollama, embedded or none.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what stands under this name.")]
 ContextChars = Annotated[int, typer.Option("--context-chars", min=1000, help="Budget of a prompt, in characters.")]
@@ -46,7 +51,9 @@ DEFAULT_EPOCHS = 3
 DEFAULT_LEARNING_RATE = 2e-3
 
 # The rooms' own values, stated again because importing them would make `--help` wait; tests/cli holds them equal.
-QUANTIZATIONS = ("Q8_0", "F16", "BF16", "F32")
+QUANTIZATIONS = (
+    "Q8_0", "F32", "F16", "BF16", "Q6_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K_M", "Q4_1", "Q4_0",
+)  # fmt: skip
 DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
 
 

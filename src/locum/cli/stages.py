@@ -171,7 +171,7 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
         gguf = partial / f"{name}.{quant}.gguf"
         write_gguf(run / "fused", resolved, renderer, gguf, quant, name, progress)
         progress("certify", 0, 1)
-        weights = check_weights(gguf, run / "fused", quant)
+        weights = check_weights(gguf, run / "fused")
         exact = Device("cpu", "float32")
         with LlamaCpp(gguf, context=8192) as engine, Scorer(None, run / "fused", exact) as scorer:
             parity = certify(renderer, engine, held_out, scorer, quantization=quant, weights=weights)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from locum import __version__, files
-from locum.errors import ExportError
+from locum.export.quantize import encode, require_quantization, tensor_type
 from locum.export.tokenizer_file import add_tokenizer
 from locum.progress import Progress, silent
 from locum.training.base import Base
@@ -23,9 +23,6 @@ from locum.training.gguf_layout import tensor_names, to_gguf_layout
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
-
-QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0")
-"""Types of a model file's matrices that can be written; vectors always stay F32, as llama.cpp wants them."""
 
 _MADE_HERE = (
     "GGUF.",
@@ -56,26 +53,24 @@ def write_gguf(
         base: where metadata and tokenizer come from.
         renderer: whose chat template the file carries.
         out: the `.gguf` file.
-        quantization: one of `QUANTIZATIONS`.
+        quantization: one of `export.quantize.QUANTIZATIONS`.
         name: `general.name`, what servers show.
 
     Raises:
-        ExportError: the type is not one of `QUANTIZATIONS`, or a base folder's tokenizer has no GGUF counterpart.
+        ExportError: the type cannot be written here, or a base folder's tokenizer has no GGUF counterpart.
     """
     import torch
-    from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, quantize
+    from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
     from transformers import AutoConfig
 
-    if quantization not in QUANTIZATIONS:
-        raise ExportError(f"cannot write the type {quantization!r}; choose one of {', '.join(QUANTIZATIONS)}")
-    matrix_type = GGMLQuantizationType[quantization]
+    require_quantization(quantization)
     config = AutoConfig.from_pretrained(folder)
     names, arch = tensor_names(config), architecture_of(config)
-    file_types = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_0": "MOSTLY_Q8_0"}
+    layers, tied = int(config.num_hidden_layers), bool(config.tie_word_embeddings)
     with files.atomic_path(out) as partial:
         writer = GGUFWriter(partial, arch=arch)
         writer.add_name(_engine_name(name, renderer))
-        writer.add_file_type(LlamaFileType[file_types[quantization]])
+        writer.add_file_type(LlamaFileType["ALL_F32" if quantization == "F32" else f"MOSTLY_{quantization}"])
         writer.add_quantization_version(2)
         writer.add_chat_template(renderer.template)
         if base.gguf is not None:
@@ -95,11 +90,8 @@ def write_gguf(
             progress("quantize", done, len(names), quantization)
             array: Array = shards[hf_name].get_tensor(hf_name).to(torch.float32).numpy()
             array = np.ascontiguousarray(to_gguf_layout(hf_name, array, config))
-            # Rows that no block of this type can hold stay at half precision, as llama.cpp's quantizer falls back.
-            kind = GGMLQuantizationType.F32 if array.ndim == 1 else matrix_type
-            if kind == GGMLQuantizationType.Q8_0 and array.shape[-1] % 32:
-                kind = GGMLQuantizationType.F16
-            writer.add_tensor(gguf_name, quantize(array, kind), raw_dtype=kind)
+            kind = tensor_type(gguf_name, array.shape[-1], quantization, layers, matrix=array.ndim > 1, tied=tied)
+            writer.add_tensor(gguf_name, encode(array, kind), raw_dtype=GGMLQuantizationType[kind])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

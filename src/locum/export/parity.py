@@ -80,7 +80,10 @@ class Parity(msgspec.Struct, frozen=True):
     weights: WeightAgreement | None = None
 
 
-MEAN_BOUNDS = {"F32": 0.02, "F16": 0.02, "BF16": 0.05, "Q8_0": 0.15}
+MEAN_BOUNDS = {
+    "F32": 0.02, "F16": 0.02, "BF16": 0.05, "Q8_0": 0.15, "Q6_K": 0.3, "Q5_K_M": 0.5, "Q5_1": 0.5, "Q5_0": 0.8,
+    "Q4_K_M": 1.0, "Q4_1": 1.0, "Q4_0": 1.0,
+}  # fmt: skip
 """Nats, by the file's type. SmolLM2-135M measures 0.001, 0.004, 0.014 and 0.070; of the last, 0.065 come from
 llama.cpp's rounding of activations to 8 bits. Rotary rows in the wrong order cost 0.15 to 9 nats there, a block's
 output at twice its size 0.2 to 3. What is smaller than Q8_0's own noise shows in the weights (`export.read_back`)."""
