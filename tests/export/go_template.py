@@ -1,14 +1,17 @@
 """The part of Go's text/template that a Modelfile's TEMPLATE uses, written from Go's documentation.
 
-`if`, `else if`, `else`, `range` with or without variables, `end`, fields of dot, of `$` and of variables, and the
-functions eq, ne, or, and, json. See https://pkg.go.dev/text/template
+`if`, `else if`, `else`, `range` with or without variables, `end`, variables and assignments, fields of dot, of `$` and
+of variables, quoted strings, and the functions eq, ne, or, and, json. See https://pkg.go.dev/text/template
 """
 
+import json
 import re
+from collections import ChainMap
 from collections.abc import Callable
 from typing import Any
 
 _ACTION = re.compile(r"\{\{(?P<left>- )?\s*(?P<body>.*?)\s*(?P<right> -)?\}\}", re.DOTALL)
+_SETTING = re.compile(r"(?P<name>\$\w+) (?P<declares>:?)= ")
 Node = tuple[str, Any, list["Node"], list["Node"]]
 
 
@@ -17,7 +20,7 @@ def render(template: str, data: dict[str, Any], encode: Callable[[Any], str]) ->
     tokens = _tokens(template)
     nodes, rest = _parse(tokens, 0)
     assert rest == len(tokens), f"unexpected {tokens[rest]}"
-    return _run(nodes, data, {"$": data}, encode)
+    return _run(nodes, data, ChainMap({"$": data}), encode)
 
 
 def _tokens(template: str) -> list[tuple[str, str]]:
@@ -63,30 +66,36 @@ def _block(word: str, head: str, tokens: list[tuple[str, str]], at: int) -> tupl
     return (word, head, then, otherwise), at + 1
 
 
-def _run(nodes: list[Node], dot: Any, names: dict[str, Any], encode: Callable[[Any], str]) -> str:
+def _run(nodes: list[Node], dot: Any, names: ChainMap[str, Any], encode: Callable[[Any], str]) -> str:
     out = ""
     for kind, body, then, otherwise in nodes:
         if kind == "text":
             out += body
+        elif kind == "action" and (setting := _SETTING.match(body)):
+            value = _value(body[setting.end() :], dot, names, encode)
+            if setting["declares"]:
+                names[setting["name"]] = value
+            else:
+                next(scope for scope in names.maps if setting["name"] in scope)[setting["name"]] = value
         elif kind == "action":
             value = _value(body, dot, names, encode)
             out += value if isinstance(value, str) else encode(value)
         elif kind == "if":
-            out += _run(then if _value(body, dot, names, encode) else otherwise, dot, names, encode)
+            out += _run(then if _value(body, dot, names, encode) else otherwise, dot, names.new_child(), encode)
         else:
             variables, _, source = body.rpartition(":=")
             bound = [name.strip() for name in variables.split(",") if name.strip()]
             items = _value(source.strip(), dot, names, encode) or []
             for index, item in enumerate(items):
                 values = [index, item] if len(bound) == 2 else [item]
-                out += _run(then, item, names | dict(zip(bound, values, strict=bool(bound))), encode)
+                out += _run(then, item, names.new_child(dict(zip(bound, values, strict=bool(bound)))), encode)
             if not items:
                 out += _run(otherwise, dot, names, encode)
     return out
 
 
-def _value(body: str, dot: Any, names: dict[str, Any], encode: Callable[[Any], str]) -> Any:
-    words = re.findall(r'"[^"]*"|\S+', body)
+def _value(body: str, dot: Any, names: ChainMap[str, Any], encode: Callable[[Any], str]) -> Any:
+    words = re.findall(r'"(?:[^"\\]|\\.)*"|\S+', body)
     if len(words) == 1:
         return _operand(words[0], dot, names)
     first, *rest = (words[0], *(_operand(word, dot, names) for word in words[1:]))
@@ -99,9 +108,9 @@ def _value(body: str, dot: Any, names: dict[str, Any], encode: Callable[[Any], s
     return {"eq": rest[0] == rest[1], "ne": rest[0] != rest[1]}[first]
 
 
-def _operand(word: str, dot: Any, names: dict[str, Any]) -> Any:
+def _operand(word: str, dot: Any, names: ChainMap[str, Any]) -> Any:
     if word.startswith('"'):
-        return word[1:-1]
+        return json.loads(word)
     root, *fields = word.split(".")
     value = names[root] if root else dot
     for field in fields:

@@ -10,6 +10,7 @@ import pytest
 from go_template import render
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from shape_models import SHAPES, write_tokenizer
 from small_models import DEFAULT_SYSTEM, LOOKUP, lookup, many_rows, result, says, system, user, write_tiny_base
 
 from locum.errors import ExportError
@@ -100,10 +101,9 @@ def test_a_base_without_a_default_system_text_or_licence(tmp_path: Path) -> None
     )
 
 
-TALK = st.lists(
-    st.builds(Message, role=st.sampled_from(["user", "assistant"]), content=st.text(max_size=10)),
-    min_size=1,
-    max_size=5,
+TALK = st.lists(st.text(max_size=10), min_size=1, max_size=5).map(
+    # Ollama joins neighbours of one role, so a conversation is one question and one answer after the other.
+    lambda texts: [(says if index % 2 else user)(text) for index, text in enumerate(texts[: len(texts) - 1 | 1])]
 )
 
 
@@ -142,11 +142,63 @@ def test_rows_of_every_shape(described: OllamaModel, tiny_renderer: Renderer) ->
         assert as_ollama(described, shape.prompt, shape.tools) == tiny_renderer.prompt_text(shape.prompt, shape.tools)
 
 
-def test_a_template_of_another_kind_is_refused(tmp_path: Path) -> None:
-    write_tiny_base(
-        tmp_path,
-        template="{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<|endoftext|>' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
-    )
-    with pytest.raises(ExportError, match=r"'other' is not ChatML.*--deploy embedded"):
+PLAIN = [
+    [user("Which?")],
+    [system("Be brief."), user("Which?"), says("That."), user("Why {{ .System }}?")],
+    [user("Which?"), says("This.\nAnd that."), user("Why?")],
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_family_says_in_go_what_training_rendered(tmp_path: Path, shape: str) -> None:
+    """With and without system text, tools, calls and results, in the dialect of every family that is supported."""
+    write_tokenizer(tmp_path, SHAPES[shape])
+    (tmp_path / "config.json").write_text("{}")
+    renderer = Renderer(tmp_path)
+    described = describe_for_ollama(Base(name=shape, folder=tmp_path), renderer)
+    for chat in PLAIN:
+        assert as_ollama(described, chat) == renderer.prompt_text(chat)
+    for before in ([], [system("Be brief.")]):
+        for tools in ((), (LOOKUP,), (LOOKUP, LOOKUP)):
+            for chat in (CALLS, [*CALLS, says("So."), user("Thanks.")], [*CALLS[:2], CALLS[2], user("Well?")]):
+                assert as_ollama(described, [*before, *chat], tools) == renderer.prompt_text([*before, *chat], tools)
+    ends = renderer.tokenizer.convert_ids_to_tokens(renderer.end)
+    assert described.stop[0] == ends
+    assert renderer.tokenizer.eos_token in described.stop
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ollama_would_find_the_mark_of_a_tool_call(tmp_path: Path, shape: str) -> None:
+    """It takes the first text inside `if .ToolCalls`, up to a brace."""
+    write_tokenizer(tmp_path, SHAPES[shape])
+    (tmp_path / "config.json").write_text("{}")
+    template = describe_for_ollama(Base(name=shape, folder=tmp_path), Renderer(tmp_path)).template
+    inside = template.partition("{{ if .ToolCalls }}")[2]
+    text = re.sub(r"^(\{\{.*?\}\})+", "", inside, flags=re.DOTALL)
+    assert text.partition("{")[0].strip() == "<tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        # The turns are counted.
+        (
+            "{% for m in messages %}{{ m['role'] + loop.index|string + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ 'assistant' + (messages|length + 1)|string + '\n' }}{% endif %}",
+            "no fixed words between its messages",
+        ),
+        # Some words get an answer of their own.
+        (
+            "{% for m in messages %}{{ m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}"
+            "{{ ('late\n' if 'late' in messages[-1]['content'] else '') + 'assistant\n' }}"
+            "{% endif %}",
+            "does more than put words between messages, as in 'one question'",
+        ),
+    ],
+)
+def test_a_template_that_is_no_frame_is_refused(tmp_path: Path, template: str, words: str) -> None:
+    write_tiny_base(tmp_path, template=template)
+    with pytest.raises(ExportError, match=r"what training rendered for 'other'.*--deploy embedded") as refused:
         describe_for_ollama(Base(name="other", folder=tmp_path), Renderer(tmp_path))
+    assert words in str(refused.value)

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ KINDS = sorted(set(QUANTIZATIONS.values()) - {"F32"})
 K_QUANTS = [kind for kind in KINDS if kind.endswith("_K")]
 
 
-def relative_error(values: np.ndarray, kind: str) -> float:  # type: ignore[type-arg]
+def relative_error(values: npt.NDArray[np.float32], kind: str) -> float:
     number = gguf.GGMLQuantizationType[kind]
     back = gguf.dequantize(np.asarray(encode(values, kind)), number).reshape(values.shape)
     return float(np.linalg.norm(back - values) / np.linalg.norm(values))

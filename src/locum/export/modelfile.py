@@ -5,14 +5,15 @@ template, stop tokens and parameters are always explicit. Format: https://docs.o
 """
 
 import json
-import re
 
 import msgspec
 
 from locum.errors import ExportError
+from locum.export.frame import Conversation, Frame, find_frame
+from locum.export.go_template import go_template
+from locum.export.parity import conversations
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
-from locum.types import Message
 
 
 class OllamaModel(msgspec.Struct, frozen=True):
@@ -26,63 +27,44 @@ class OllamaModel(msgspec.Struct, frozen=True):
     licence: str
 
 
-_CHATML = """{{- if .Tools }}<|im_start|>system
-{{ if .System }}{{ .System }}
-
-{{ end }}You may call these tools:
-<tools>
-{{- range .Tools }}
-{{ . }}
-{{- end }}
-</tools>
-To call one, answer with
-<tool_call>
-{"name": ..., "arguments": {...}}
-</tool_call><|im_end|>
-{{ else if .System }}<|im_start|>system
-{{ .System }}<|im_end|>
-{{ end }}
-{{- range $i, $message := .Messages }}
-{{- if eq .Role "assistant" }}<|im_start|>assistant
-{{ .Content }}
-{{- range $j, $call := .ToolCalls }}
-{{- if or $j $message.Content }}
-{{ end }}<tool_call>
-{"name": {{ json $call.Function.Name }}, "arguments": {{ json $call.Function.Arguments }}}
-</tool_call>
-{{- end }}<|im_end|>
-{{ else if ne .Role "system" }}<|im_start|>{{ .Role }}
-{{ .Content }}<|im_end|>
-{{ end }}
-{{- end }}<|im_start|>assistant
-"""
-
-
 def describe_for_ollama(base: Base, renderer: Renderer) -> OllamaModel:
     """Template, stop tokens and parameters for `base`.
 
     Raises:
-        ExportError: the base's chat template is of a kind that has no Go counterpart here.
+        ExportError: the base's chat template does more than put words between messages, so that no Go template says
+            the same; the message says where.
     """
-    if "<|im_start|>" not in renderer.template:
+    try:
+        frame = find_frame(renderer, _conversations())
+    except ExportError as error:
         raise ExportError(
-            f"the chat template of {base.name!r} is not ChatML, the only kind that Locum can write for Ollama yet; "
+            f"no template for Ollama says what training rendered for {base.name!r}: {error}; "
             "deploy with --deploy embedded"
-        )
+        ) from None
     return OllamaModel(
-        template=_CHATML,
-        stop=(str(renderer.tokenizer.convert_ids_to_tokens(renderer.end)), "<|im_start|>"),
+        template=go_template(frame),
+        stop=_stop_tokens(renderer, frame),
         parameters={"temperature": 0.0, "repeat_penalty": 1.0},
-        system=_default_system(renderer),
+        system=frame.default_system,
         licence=base.licence or "",
     )
 
 
-def _default_system(renderer: Renderer) -> str:
-    """The system text that the base's template puts in where the conversation has none."""
-    opening = renderer.prompt_text((Message(role="user", content="?"),))
-    found = re.match(r"<\|im_start\|>system\n(.*?)<\|im_end\|>\n", opening, re.DOTALL)
-    return found.group(1) if found else ""
+def _conversations() -> list[Conversation]:
+    """The certificate's shapes. Some templates cut the space around a message, which a Go template cannot."""
+    return [
+        (name, tuple(msgspec.structs.replace(message, content=message.content.strip()) for message in messages), tools)
+        for name, messages, tools in conversations((), 0)
+    ]
+
+
+def _stop_tokens(renderer: Renderer, frame: Frame) -> tuple[str, ...]:
+    """What ends the agent's turn, what ends a text, and what would begin a turn of somebody else."""
+    tokenizer = renderer.tokenizer
+    special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    next_turn = [index for index in renderer.tokens(frame.between["assistant", "user"]) if index in special]
+    found = [renderer.end, *next_turn, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
+    return tuple(dict.fromkeys(str(tokenizer.convert_ids_to_tokens(index)) for index in found))
 
 
 def modelfile(model: OllamaModel, gguf_name: str) -> str:
