@@ -93,7 +93,7 @@ def test_go_renders_every_familys_template_as_the_interpreter_does(tmp_path: Pat
             result("?"),
         ],
     ]
-    jobs = []
+    jobs: list[dict[str, Any]] = []
     for shape in SHAPES:
         folder = tmp_path / shape
         folder.mkdir()
