@@ -183,7 +183,7 @@ def test_ollama_would_find_the_mark_of_a_tool_call(tmp_path: Path, shape: str) -
     [
         # The turns are counted.
         (
-            "{% for m in messages %}{{ m['role'] + loop.index|string + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+            "{% for m in messages %}{{ m.role + loop.index|string + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ 'assistant' + (messages|length + 1)|string + '\n' }}{% endif %}",
             "no fixed words between its messages",
         ),
