@@ -196,22 +196,27 @@ def _is_detail(word: str) -> bool:
     return len(stem) >= _STEM and _FILE.fullmatch(ending) is not None and _KNOWN.fullmatch(stem) is None
 
 
-def _long_lines(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        bare = line.lstrip(_MARGIN).rstrip()
-        if len(bare) >= _LINE:
-            yield bare
+def _long_lines(text: str) -> list[str]:
+    return [
+        bare for line in text.splitlines() if len(line) >= _LINE and len(bare := line.lstrip(_MARGIN).rstrip()) >= _LINE
+    ]
 
 
-def _named(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text and whole number in a JSON value, with the key that it stands under."""
+def _named(value: dict[str, Any]) -> list[tuple[str, str]]:
+    """Every text and whole number in a call's arguments, with the key that it stands under."""
+    found: list[tuple[str, str]] = []
+    _gather(value, "", found)
+    return found
+
+
+def _gather(value: Any, name: str, found: list[tuple[str, str]]) -> None:
     if isinstance(value, str):
-        yield name, value
+        found.append((name, value))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _named(item, key)
+            _gather(item, key, found)
     elif isinstance(value, list):
         for item in value:
-            yield from _named(item, name)
+            _gather(item, name, found)
     elif isinstance(value, int) and not isinstance(value, bool):
-        yield name, str(value)
+        found.append((name, str(value)))

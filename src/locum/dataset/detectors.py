@@ -70,6 +70,8 @@ _ACCOUNT_LITERALS = frozenset({b"rw-r", b"rwx", b"r-xr", b"user=", b"logname=", 
 _LITERALS = (*LITERALS, b"private key", b"%40", *sorted(_HOME_LITERALS), *sorted(_ACCOUNT_LITERALS))
 _SCAN = BytesAhoCorasick(_LITERALS, implementation=Implementation.DFA)
 
+_ESCAPED = re.compile(r"\\[nrt]")
+_WHITE = {"\\n": "\n\n", "\\r": "\n\n", "\\t": "\t\t"}
 _COLOUR = re.compile(r"(?:\x1b|\\(?:u001b|x1b|033|e))\[[0-9;]{0,16}m")
 _WRITTEN_COLOUR = re.compile(r"\\(?:u001b|x1b|033|e)\[")
 
@@ -79,10 +81,10 @@ def _unescaped(text: str) -> str:
 
     Without it the `n` of `\\n` would belong to the word after it.
     """
-    coloured = "\x1b[" in text
+    coloured = "\x1b" in text
     if "\\" in text:
         coloured = coloured or _WRITTEN_COLOUR.search(text) is not None
-        text = text.replace("\\n", "\n\n").replace("\\r", "\n\n").replace("\\t", "\t\t")
+        text = _ESCAPED.sub(lambda match: _WHITE[match[0]], text)
     return _COLOUR.sub(lambda match: "\n" * len(match[0]), text) if coloured else text
 
 
@@ -154,7 +156,7 @@ _NOBODYS_HOME = re.compile(
 
 def _homes(text: str, plain: str) -> Sequence[Span]:
     found: list[Span] = []
-    names = set()
+    names = set[str]()
     for literal, pattern in _HOME:
         if literal not in text:
             continue
@@ -166,9 +168,9 @@ def _homes(text: str, plain: str) -> Sequence[Span]:
             if literal[0] == "/" and at and _is_inside_a_path(plain, at):
                 continue  # a folder or a web route of that name further down
             found.append((match.start(1), match.start(1) + len(name), "USER"))
-            names.add(re.sub(r"[^A-Za-z0-9]", "-", name))
+            names.add(name)
     if "-Users-" in text or "-home-" in text:
-        found += _dashed_homes(text, names)
+        found += _dashed_homes(text, {re.sub(r"[^A-Za-z0-9]", "-", name) for name in names})
     return found
 
 

@@ -165,6 +165,20 @@ def distinct_files(found: Sequence[Found]) -> list[Log]:
     """The files of all sources in order, each of them once, however many sources it is under."""
     files: dict[str, Log] = {}
     for source in found:
-        for path in source.files:
-            files.setdefault(os.path.realpath(path), path)
+        for path, real in zip(source.files, real_paths(source), strict=True):
+            files.setdefault(real, path)
     return list(files.values())
+
+
+def real_paths(found: Found) -> list[str]:
+    """Where the files of a source are when every link is followed; of each folder it is found out once."""
+    if found.named:
+        return [os.path.realpath(path) for path in found.files]
+    folders: dict[str, str] = {}  # no file that was found below a folder is a link itself
+    real = []
+    for path in found.files:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real.append(os.path.join(folders[folder], name))
+    return real

@@ -24,6 +24,7 @@ _ANY = msgspec.json.Decoder()
 _EXTENT = json.JSONDecoder()
 """Finds where a value ends in a text that goes on, which msgspec does not."""
 _GAP = re.compile(r"[\s,]*")
+_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", re.ASCII)
 
 # Pairs come first, so that only surrogates without a partner reach the last alternative. JavaScript programs
 # write them where they cut a text within an emoji; JSON's grammar allows them, UTF-8 does not.
@@ -190,6 +191,8 @@ def utc(raw: Any) -> str | None:
         return None
     try:
         time = datetime.fromisoformat(raw)
+        if _UTC.fullmatch(raw):
+            return raw  # as most logs have it
         aware = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None

@@ -1,6 +1,5 @@
 """Reading every file behind the sources, with an account of every line."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
@@ -11,7 +10,7 @@ import msgspec
 
 from locum.errors import SourceError
 from locum.progress import Progress
-from locum.sessions.discover import Found, Log, Skipped, discover, distinct_files
+from locum.sessions.discover import Found, Log, Skipped, discover, distinct_files, real_paths
 from locum.sessions.lineage import distinct_ids, join_lineages
 from locum.sessions.object_store import is_address, local, state
 from locum.sessions.reader import FileReading
@@ -124,9 +123,11 @@ def check_sources(found: Sequence[Found], outcomes: Mapping[Log, Sized | Skipped
     Raises:
         SourceError: a file that was named cannot be read, or a source holds no session.
     """
-    by_real_path = {os.path.realpath(path): outcome for path, outcome in outcomes.items()}
+    by_real_path: dict[str, Sized | Skipped] = {}
     for part in found:
-        _check(part, [by_real_path[os.path.realpath(path)] for path in part.files])
+        real = real_paths(part)
+        by_real_path.update((at, outcomes[path]) for path, at in zip(part.files, real, strict=True) if path in outcomes)
+        _check(part, [by_real_path[at] for at in real])
 
 
 def _check(part: Found, outcomes: Sequence[Sized | Skipped]) -> None:
