@@ -121,13 +121,15 @@ def test_results_are_written_as_they_are_returned(
     assert files.read_json(run / "evaluation" / "results.json", Results) == results
     assert (results.name, results.base, results.engine) == ("mine", "tiny", "llama.cpp")
     assert results.model_sha256 == files.sha256_file(models[1].file)
-    assert results.seconds.keys() == {"score", "generate"}
+    assert results.seconds.keys() == {"score", "generate", "probe"}
     assert {"tool_decision", "reply"} == results.competence.keys()
     assert results.notes == ()
     assert sorted(path.name for path in (run / "evaluation").iterdir()) == [
         "nll.parquet",
+        "probes.jsonl",
         "results.json",
         "samples.jsonl",
+        "signatures.json",
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from answer_samples import STANCES, TOOLS, decision_rows, samples_of, silent
 from small_models import row, says, user
 
-from locum.evaluation import summarise
+from locum.evaluation import going_wrong, summarise
 from locum.evaluation.answers import inventory_of, read_answer, spoken
 from locum.evaluation.competence import competence, majority_labels
 from locum.evaluation.results import Arms
@@ -133,7 +133,7 @@ def test_stances_and_families_without_decisions() -> None:
 
 def test_nothing_to_measure() -> None:
     assert competence([]).measures == {}
-    assert summarise.signatures([]) == {}
+    assert going_wrong.figures([]) == {}
     assert summarise.resemblance([]) == {}
 
 
@@ -147,7 +147,7 @@ def test_ways_of_going_wrong() -> None:
     def tuned(row: Row) -> Message:
         return {"s0": says(circling), "s1": says("Ask for W-7777.")}.get(row.session, row.response)
 
-    found = summarise.signatures(samples_of(rows, tuned, silent, rows))
+    found = going_wrong.figures(samples_of(rows, tuned, silent, rows))
     assert estimates(found["loops"])["tuned"] == 0.25
     assert estimates(found["loops"])["agent"] == estimates(found["loops"])["base"] == 0.0
     assert estimates(found["loops"])["tuned-agent"] == 0.25

@@ -20,6 +20,9 @@ Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the tr
 LearningRate = Annotated[float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Peak learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be trained on, and count them.")]
+Canaries = Annotated[
+    bool, typer.Option("--canaries", help="Plant generated secrets among the rows, to measure what training remembers.")
+]
 Quant = Annotated[
     str,
     typer.Option(

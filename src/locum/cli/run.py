@@ -27,6 +27,7 @@ def run(
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
+    canaries: o.Canaries = False,
     force: o.Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -53,6 +54,7 @@ def run(
             eval_rows=eval_rows,
             seed=seed,
             skip_bad=skip_bad,
+            canaries=canaries,
             force=force,
         )
         voice.result(carry_out(request, out or Path("runs") / name, voice, allow_terms or ()))
@@ -89,7 +91,8 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     )
     show.funnel(voice, extracted)
     trained = run.stage(
-        "train", lambda: stages.train(folder / "dataset", request.base, folder, _training(request), progress)
+        "train",
+        lambda: stages.train(folder / "dataset", request.base, folder, _training(request), progress, request.canaries),
     )
     show.training(voice, trained)
     exported = run.stage("export", lambda: stages.export(folder, request.name, request.base, request.quant, progress))

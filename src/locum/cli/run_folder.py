@@ -34,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     eval_rows: int
     seed: int
     skip_bad: bool
+    canaries: bool = False
     force: bool
     """Replace a finished run, another request's unfinished one, and a model of the same name."""
     version: str = __version__
@@ -163,6 +164,7 @@ _ARTEFACTS = (
     "manifest.json",
     "dataset",
     "dataset.redactions.json",
+    "canaries.json",
     "adapter",
     "metrics.jsonl",
     "fused",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from locum.parallel import Each
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
+    from locum.types import Row
 
 
 def versions() -> dict[str, str]:
@@ -116,15 +117,34 @@ def same_rows(one: Path, other: Path) -> bool:
     return all(files.sha256_file(one / name) == files.sha256_file(other / name) for name in names)
 
 
-def train(dataset: Path, base: str, run: Path, options: Any, progress: Progress) -> dict[str, Any]:
+def train(
+    dataset: Path, base: str, run: Path, options: Any, progress: Progress, canaries: bool = False
+) -> dict[str, Any]:
     """Rows to an adapter."""
     from locum.dataset.store import read_rows
     from locum.training.base import resolve_base
     from locum.training.loop import train as train_adapter
 
     resolved = resolve_base(base, progress)
-    result = train_adapter(read_rows(dataset, "train"), read_rows(dataset, "valid"), resolved, run, options, progress)
+    rows = read_rows(dataset, "train")
+    if canaries:
+        rows = _with_canaries(rows, resolved, run, options.seed)
+    else:
+        files.remove(run / "canaries.json")
+    result = train_adapter(rows, read_rows(dataset, "valid"), resolved, run, options, progress)
     return msgspec.to_builtins(result)  # type: ignore[no-any-return]
+
+
+def _with_canaries(rows: "list[Row]", base: "Base", run: Path, seed: int) -> "list[Row]":
+    """The rows with canaries among them, which `RUN/canaries.json` remembers."""
+    from locum.dataset.canaries import make_canaries, with_canaries
+    from locum.evaluation.canaries import require_rankable
+    from locum.training.chat_template import Renderer
+
+    planted = make_canaries(seed)
+    require_rankable(planted, Renderer(base.folder))
+    files.write_json(run / "canaries.json", planted)
+    return with_canaries(rows, planted)
 
 
 def base_of(run: Path) -> str:

@@ -19,6 +19,7 @@ def train(
     rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the adapter.")] = 16,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
+    canaries: o.Canaries = False,
     force: o.Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -30,6 +31,7 @@ def train(
 
         from locum import files
         from locum.cli import show, stages
+        from locum.dataset.store import redactions_file
         from locum.errors import NameTakenError
         from locum.training.loop import TrainOptions
         from locum.training.lora import LoraShape
@@ -43,6 +45,10 @@ def train(
             # The run keeps the rows it was trained on: everything after reads them.
             with files.atomic_path(kept) as partial:
                 shutil.copytree(source, partial)
+            hashes = redactions_file(source)
+            if hashes.is_file():  # with them the trained model can be asked for what was redacted
+                with files.atomic_path(redactions_file(kept)) as partial:
+                    shutil.copy2(hashes, partial)
         options = TrainOptions(
             shape=LoraShape(rank=rank, alpha=2 * rank),
             learning_rate=learning_rate,
@@ -51,7 +57,7 @@ def train(
             seed=seed,
             skip_bad=skip_bad,
         )
-        trained = stages.train(out / "dataset", o.settled(base), out, options, voice.progress)
+        trained = stages.train(out / "dataset", o.settled(base), out, options, voice.progress, canaries)
         show.training(voice, trained)
         voice.say(f"adapter {out / 'adapter'}")
         voice.result({"run": str(out), "adapter": str(out / "adapter"), **trained})

@@ -166,11 +166,10 @@ class Redactor:
         return _map_value(value, self.value, name)
 
     def _placeholder(self, kind: str, value: str, by_context: bool) -> str:
-        canonical = _canonical(kind, value)
+        canonical = canonical_form(kind, value)
         placeholder = self._placeholders.get(canonical)
         if placeholder is None:
-            sha256 = hashlib.sha256((self._salt + canonical).encode()).hexdigest()
-            placeholder = self._placeholders[canonical] = self._write(kind, sha256)
+            placeholder = self._placeholders[canonical] = self._write(kind, salted_hash(self._salt, canonical))
         self.counts[kind] += 1
         if by_context and len(value) >= _BARE_LENGTH:
             self._bare[value] = (kind, placeholder)
@@ -202,7 +201,12 @@ class Redactor:
         return [self._described(item) for item in value] if isinstance(value, list) else value
 
 
-def _canonical(kind: str, value: str) -> str:
+def salted_hash(salt: str, canonical: str) -> str:
+    """Hex SHA-256 of the salt and a value in its canonical form: what is kept of it (`Redaction.sha256`)."""
+    return hashlib.sha256((salt + canonical).encode()).hexdigest()
+
+
+def canonical_form(kind: str, value: str) -> str:
     """One spelling for values that are written in several ways."""
     if kind == "EMAIL":
         return value.lower()

@@ -14,12 +14,14 @@ import msgspec
 from locum import files
 from locum.dataset.store import read_rows
 from locum.errors import TrainingError
-from locum.evaluation import summarise
+from locum.evaluation import canaries, going_wrong, probes, summarise
 from locum.evaluation.answers import asked, inventory_of, read_answer
 from locum.evaluation.arms import Nearest, Neighbour, with_examples
 from locum.evaluation.competence import competence, lookups, majority_labels, stratum, tiers
+from locum.evaluation.digests import digests_of
 from locum.evaluation.results import Answer, Results, Sample, Stratum
 from locum.evaluation.sample import choose, describe
+from locum.evaluation.signatures.secrets import SecretProbe
 from locum.evaluation.summarise import Losses
 from locum.progress import Progress, silent
 from locum.runtime.llamacpp import LlamaCpp
@@ -104,6 +106,11 @@ def evaluate(
     }
     majority = majority_labels(train)
     inventory = inventory_of([*train, *test])
+    secrets = SecretProbe.of_dataset(run / "dataset")
+    started = time.monotonic()
+    probed = probes.ask(tuned.file, probes.prompts(train, asked_rows, renderer, options.seed), secrets.sealed, progress)
+    exposed = canaries.exposed(run / "canaries.json", tuned.file, tuned.folder, renderer, progress)
+    seconds["probe"] = time.monotonic() - started
     samples = [
         Sample(
             row=row.id,
@@ -112,9 +119,11 @@ def evaluate(
             family=row.family,
             asked=asked(row),
             agent=read_answer(row, row.response.content, row.response.tool_calls, "stop", inventory),
-            base=_answer(row, written["base"][index], inventory, mean_loss["base"][row.id]),
-            tuned=_answer(row, written["tuned"][index], inventory, mean_loss["tuned"][row.id]),
-            others=_others(row, neighbours[row.id], in_context.get(row.id), inventory),
+            base=_answer(row, written["base"][index], secrets, inventory, mean_loss["base"][row.id]),
+            tuned=_answer(row, written["tuned"][index], secrets, inventory, mean_loss["tuned"][row.id]),
+            others=_others(row, neighbours[row.id], in_context.get(row.id), secrets, inventory),
+            prompt=row.prompt,
+            tools=row.tools,
             majority=majority.get(row.family),
             nearest=next((neighbour.row.id for neighbour in neighbours[row.id]), None),
             similarity=next((neighbour.similarity for neighbour in neighbours[row.id]), 0.0),
@@ -124,6 +133,7 @@ def evaluate(
         )
         for index, row in enumerate(asked_rows)
     ]
+    samples = going_wrong.trace(samples, asked_rows, train)
     right = competence(samples)
     results = Results(
         name=name,
@@ -138,7 +148,7 @@ def evaluate(
         loss_by_family=summarise.by_family(scored, losses["base"], losses["tuned"]),
         resemblance=summarise.resemblance(samples),
         competence=right.measures,
-        signatures=summarise.signatures(samples),
+        signatures=going_wrong.figures(samples),
         verified=competence([sample for sample in samples if sample.tier == "verified"]).measures,
         strata={
             name: competence([sample for sample in samples if stratum(sample) == name]).measures
@@ -150,8 +160,8 @@ def evaluate(
         seconds=seconds,
         notes=_notes(test, asked_rows, left_out),
     )
-    _write(run / "evaluation", results, samples, scored, encoded, losses)
-    return results
+    signs = going_wrong.found_in(samples, probed, train, secrets.values, exposed)
+    return _write(run / "evaluation", results, samples, probed, signs, scored, encoded, losses)
 
 
 def _encode(rows: Sequence[Row], renderer: Renderer) -> tuple[dict[str, Encoded], list[str]]:
@@ -166,9 +176,13 @@ def _encode(rows: Sequence[Row], renderer: Renderer) -> tuple[dict[str, Encoded]
     return encoded, left_out
 
 
-def _answer(row: Row, completion: Completion, inventory: frozenset[str], loss: float) -> Answer:
-    text, calls, _ = parse_response(completion.text)
-    return read_answer(row, text, calls, completion.finish, inventory, loss)
+def _answer(
+    row: Row, completion: Completion, secrets: SecretProbe, inventory: frozenset[str], loss: float | None = None
+) -> Answer:
+    sealed, leaked = secrets.sealed(completion.text)
+    text, calls, _ = parse_response(sealed)
+    answer = read_answer(row, text, calls, completion.finish, inventory, loss)
+    return msgspec.structs.replace(answer, leaked=leaked) if leaked else answer
 
 
 def _with_examples(
@@ -189,14 +203,17 @@ def _with_examples(
 
 
 def _others(
-    row: Row, neighbours: Sequence[Neighbour], in_context: Completion | None, inventory: frozenset[str]
+    row: Row,
+    neighbours: Sequence[Neighbour],
+    in_context: Completion | None,
+    secrets: SecretProbe,
+    inventory: frozenset[str],
 ) -> dict[str, Answer]:
     """What the cheap arms say; the lookup says nothing where there is no training row to copy."""
     copied = neighbours[0].row.response if neighbours else Message(role="assistant")
     found = {"knn": read_answer(row, copied.content, copied.tool_calls, "stop", inventory)}
     if in_context is not None:
-        text, calls, _ = parse_response(in_context.text)
-        found["base_icl"] = read_answer(row, text, calls, in_context.finish, inventory)
+        found["base_icl"] = _answer(row, in_context, secrets, inventory)
     return found
 
 
@@ -234,10 +251,12 @@ def _write(
     folder: Path,
     results: Results,
     samples: Sequence[Sample],
+    probed: Sequence[probes.Probe],
+    signs: going_wrong.Signatures,
     rows: Sequence[Row],
     encoded: dict[str, Encoded],
     losses: dict[str, Losses],
-) -> None:
+) -> Results:
     import polars as pl
 
     # Types are stated, so that an evaluation without rows writes the same table.
@@ -262,4 +281,8 @@ def _write(
         partial.mkdir()
         pl.DataFrame(table, schema=schema).write_parquet(partial / "nll.parquet")
         files.write_jsonl(partial / "samples.jsonl", samples)
+        files.write_jsonl(partial / "probes.jsonl", probed)
+        files.write_json(partial / "signatures.json", signs)
+        results = msgspec.structs.replace(results, digests=digests_of(folder.parent / "dataset", partial))
         files.write_json(partial / "results.json", results)
+    return results

@@ -3,11 +3,11 @@
 Everything the gate and the report need is here, with the interval beside every figure; neither runs a model.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from locum.types import Estimate, Tier, ToolCall, Undefined
+from locum.types import Estimate, Message, Tier, ToolCall, Undefined
 
 Arms = dict[str, Estimate]
 """Arm (`agent`, `base`, `tuned`, `majority`, `knn`, `base_icl`, `agent_replay`) or comparison (`tuned-base`) ->
@@ -51,7 +51,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Being right. Measures: `right_tool`, `argument_keys`, `argument_values`, `exact_call`; `verdict` and
     `verdict_balanced` (mean over verdicts of the share right); `stance`. Each a share."""
     signatures: dict[str, Arms]
-    """Ways of going wrong, by name (`repetition`, `loops`, `made_up`), as a share; `tuned-agent` is the excess."""
+    """Ways of going wrong, by name (`going_wrong.figures`); `tuned-agent` is the excess."""
     verified: Measures = {}
     """`competence` over the rows alone whose recorded response an outcome verifies; the gate judges by these."""
     strata: dict[Stratum, Measures] = {}
@@ -63,6 +63,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     decision, with the difference: there a lookup is the thing to ship."""
     undefined: dict[str, Undefined] = {}
     """Figures that there are not, by their path (`competence/code_review/verdict_balanced/tuned`), and why."""
+    digests: dict[str, str] = {}
+    """SHA-256 of what the figures were computed from: rows, samples, losses, probes, and Locum's own code."""
     seconds: dict[str, float] = {}
     notes: tuple[str, ...] = ()
 
@@ -76,6 +78,16 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """`stop`, or `length` where the cap on new tokens ended it."""
     made_up: tuple[tuple[int, int, str], ...] = ()
     """(start, end, kind) of details in `text` (for a tool call: in its JSON) that the prompt does not hold."""
+    invented: int = 0
+    """How many of these the training rows do not hold either."""
+    transplanted: int = 0
+    """How many of these the training rows hold, and the agent's response to this prompt does not."""
+    verbatim: int = 0
+    """Tokens (words and punctuation marks) of the longest run that stands in a training response."""
+    coverage: float = 0.0
+    """Share of 8-grams that stand in a training response."""
+    leaked: tuple[str, ...] = ()
+    """Placeholders of the redacted values that the answer held; they stand in the text in the values' place."""
     repetition: float = 0.0
     loop: bool = False
     decision: str | None = None
@@ -101,6 +113,9 @@ class Sample(msgspec.Struct, frozen=True):
     others: dict[str, Answer] = {}
     """Further arms: `knn` (the nearest training row's response), `base_icl` (the base with the nearest rows in its
     prompt)."""
+    prompt: tuple[Message, ...] = ()
+    """All messages before the response."""
+    tools: tuple[dict[str, Any], ...] = ()
     majority: str | None = None
     """The family's commonest decision in the training rows."""
     nearest: str | None = None

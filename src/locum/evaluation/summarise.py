@@ -41,16 +41,6 @@ def by_family(rows: Sequence[Row], base: Losses, tuned: Losses) -> dict[str, Arm
     return found
 
 
-def signatures(samples: Sequence[Sample]) -> dict[str, Arms]:
-    """Ways of going wrong, as shares: of repeated 4-grams, of answers that loop, of answers with a made-up detail."""
-    measures: dict[str, Callable[[Answer], float]] = {
-        "repetition": lambda answer: answer.repetition,
-        "loops": lambda answer: float(answer.loop),
-        "made_up": lambda answer: float(bool(answer.made_up)),
-    }
-    return {name: _voices(samples, measure, SHARE) for name, measure in measures.items()} if samples else {}
-
-
 def _voices(samples: Sequence[Sample], measure: Callable[[Answer], float], bounds: tuple[float, float]) -> Arms:
     clusters = [s.lineage for s in samples]
     values = {
