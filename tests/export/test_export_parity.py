@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from small_models import many_rows, row, says, user
 from locum.errors import ExportError
 from locum.export import gguf_file, tokenizer_file
 from locum.export.base_file import base_model_file
+from locum.export.conversations import conversations
 from locum.export.gguf_file import write_gguf
-from locum.export.parity import MEAN_BOUNDS, Parity, certify, conversations, first_difference
+from locum.export.parity import MEAN_BOUNDS, Parity, certify, first_difference
 from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.scorer import Scorer
 from locum.training.base import Base
@@ -32,8 +34,15 @@ def make(tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path) -> Callable[.
     def certified(quantization: str = "F32", writer: Renderer | None = None, base: Base | None = None) -> Parity:
         path = tmp_path / "m.gguf"
         write_gguf(tiny_base.folder, base or tiny_base, writer or tiny_renderer, path, quantization, "m")
-        with LlamaCpp(path) as engine, Scorer(None, tiny_base.folder, EXACT) as predictor:
-            return certify(tiny_renderer, engine, many_rows(), predictor, quantization=quantization)
+        with LlamaCpp(path) as engine:
+            return certify(
+                tiny_renderer,
+                engine,
+                many_rows(),
+                lambda: Scorer(None, tiny_base.folder, EXACT),
+                lambda: Scorer(path, tiny_base.folder, EXACT),
+                quantization=quantization,
+            )
 
     return certified
 
@@ -45,6 +54,14 @@ def test_a_file_written_right_is_certified(make: Callable[..., Parity], quantiza
     assert found.checked == found.identical == len(found.conversations) == 8 + len(many_rows())
     assert found.logprobs is not None
     assert (found.logprobs.prompts, found.logprobs.tokens) == (8, 40)
+    assert found.refused == ()
+    assert (found.stops.prompts, found.stops.token) == (8, "<|im_end|>") if found.stops else False
+    assert (found.calls.answers, found.calls.calls) == (6, 7) if found.calls else False
+    assert found.own_weights is not None
+    assert found.own_weights.mean_abs_difference <= found.own_weights.bound
+    assert found.cost is not None
+    assert found.cost.nats_per_token == found.cost.file - found.cost.fused
+    assert abs(found.cost.nats_per_token) < {"F32": 1e-5, "F16": 1e-3, "BF16": 0.02}.get(quantization, 0.1)
     assert found.logprobs.mean_abs_difference <= found.logprobs.bound == MEAN_BOUNDS[quantization]
     assert found.logprobs.mean_abs_difference <= found.logprobs.max_abs_difference
     assert json.decode(json.encode(found), type=Parity) == found
@@ -53,8 +70,10 @@ def test_a_file_written_right_is_certified(make: Callable[..., Parity], quantiza
 def test_the_real_base_is_certified(small_base: Base) -> None:
     renderer = Renderer(small_base.folder)
     path = base_model_file(small_base, renderer, "Q8_0")
-    with LlamaCpp(path) as engine, Scorer(None, small_base.folder, EXACT) as predictor:
-        found = certify(renderer, engine, many_rows(), predictor, quantization="Q8_0")
+    with LlamaCpp(path) as engine:
+        found = certify(
+            renderer, engine, many_rows(), lambda: Scorer(None, small_base.folder, EXACT), quantization="Q8_0"
+        )
     assert found.checked == found.identical
     assert found.logprobs is not None
     assert found.logprobs.mean_abs_difference < MEAN_BOUNDS["Q8_0"]
@@ -158,6 +177,9 @@ def test_without_a_predictor_only_text_and_tokens_are_checked(tiny_renderer: Ren
 
 
 class _Broken(Echo):
+    def score(self, rows: Sequence[Any]) -> Any:
+        raise AssertionError("there is no row")
+
     def next_tokens(self, prompt: Sequence[int], count: int) -> Any:
         from locum.runtime.protocol import Candidate
 
@@ -170,7 +192,7 @@ class _Broken(Echo):
 def test_probabilities_that_are_no_numbers_fail(tiny_renderer: Renderer) -> None:
     broken = _Broken(tiny_renderer)
     with pytest.raises(ExportError, match="nan nats off"):
-        certify(tiny_renderer, broken, [], broken)
+        certify(tiny_renderer, broken, [], lambda: nullcontext(broken))
 
 
 def test_held_out_prompts_are_spread_over_the_rows() -> None:

@@ -15,8 +15,10 @@ from small_models import damage_config, many_rows, sentences
 
 from locum.errors import BaseError, ExportError
 from locum.export import gguf_file
+from locum.export.conversations import conversations
 from locum.export.gguf_file import write_gguf
-from locum.export.parity import MEAN_BOUNDS, compare_log_probabilities, conversations
+from locum.export.log_probabilities import LogprobAgreement, agreement
+from locum.export.parity import MEAN_BOUNDS
 from locum.export.read_back import check_weights
 from locum.runtime.llamacpp import LlamaCpp
 from locum.training.base import Base, resolve_base
@@ -54,6 +56,12 @@ class Plain:
         return found
 
 
+def compare(engine: LlamaCpp, plain: Plain, prompts: Sequence[Sequence[int]]) -> LogprobAgreement:
+    """The engine against transformers after each prompt."""
+    served = [engine.next_tokens(prompt, 5) for prompt in prompts]
+    return agreement(served, [plain.next_log_probabilities(prompt) for prompt in prompts], MEAN_BOUNDS["F32"])
+
+
 class Shape(Struct, frozen=True):
     """A tiny model of one shape, as a folder and as a file that an engine has open."""
 
@@ -84,7 +92,7 @@ def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_it_predicts_what_transformers_predicts(shape: Shape) -> None:
-    found = compare_log_probabilities(shape.engine, shape.plain, shape.prompts(), MEAN_BOUNDS["F32"])
+    found = compare(shape.engine, shape.plain, shape.prompts())
     assert found.tokens == 25
     # What llama.cpp's half-precision cache costs.
     assert found.max_abs_difference < 0.02
@@ -176,7 +184,7 @@ def test_one_wrong_thing_shows(name: str, damage: str, tmp_path: Path, monkeypat
         check_weights(tmp_path / "m.gguf", folder)
     tokens = renderer.tokens(" ".join(sentences()))
     with LlamaCpp(tmp_path / "m.gguf", context=256) as engine:
-        found = compare_log_probabilities(engine, Plain(folder), [tokens[:9], tokens[:40]], 0.02)
+        found = compare(engine, Plain(folder), [tokens[:9], tokens[:40]])
     assert found.mean_abs_difference > MEAN_BOUNDS["F32"]
 
 
@@ -251,5 +259,5 @@ def test_scaled_positions_of_qwen(rope: dict[str, Any], tmp_path: Path) -> None:
     write_gguf(folder, resolve_base(str(folder)), renderer, tmp_path / "m.gguf", "F32", "m")
     tokens = renderer.tokens(" ".join(sentences()))
     with LlamaCpp(tmp_path / "m.gguf", context=256) as engine:
-        found = compare_log_probabilities(engine, Plain(folder), [tokens[:9], tokens[:100]], 0.02)
+        found = compare(engine, Plain(folder), [tokens[:9], tokens[:100]])
     assert found.max_abs_difference < 0.02

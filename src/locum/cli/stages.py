@@ -193,8 +193,16 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
         progress("certify", 0, 1)
         weights = check_weights(gguf, run / "fused")
         exact = Device("cpu", "float32")
-        with LlamaCpp(gguf, context=8192) as engine, Scorer(None, run / "fused", exact) as scorer:
-            parity = certify(renderer, engine, held_out, scorer, quantization=quant, weights=weights)
+        with LlamaCpp(gguf, context=8192) as engine:
+            parity = certify(
+                renderer,
+                engine,
+                held_out,
+                lambda: Scorer(None, run / "fused", exact),
+                lambda: Scorer(gguf, run / "fused", exact),
+                quantization=quant,
+                weights=weights,
+            )
         progress("certify", 1, 1)
         files.write_json(partial / "parity.json", parity)
         notes = []

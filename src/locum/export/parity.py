@@ -1,17 +1,25 @@
-"""The parity certificate: the engine that serves renders, tokenizes and predicts as training did.
+"""The parity certificate: the engine that serves renders, tokenizes, stops, calls and predicts as training did.
 
 Conversations of many shapes (with and without system text, tools, tool results, several turns, odd characters) and
-the dataset's own held-out prompts go through both sides. The first difference fails the export and is shown.
+the dataset's own held-out ones go through both sides. The first difference fails the export and is shown.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from locum.errors import ExportError
+from locum.export.conversations import Conversation, answers_with_calls, conversations, rendered
+from locum.export.log_probabilities import (
+    LogprobAgreement,
+    NextToken,
+    Opener,
+    QuantizationCost,
+    agreement,
+    cost_rows,
+    quantization_cost,
+)
 from locum.export.read_back import WeightAgreement
 from locum.training.chat_template import Renderer
 from locum.types import Message, Row, ToolCall
@@ -30,42 +38,39 @@ class ServingEngine(Protocol):
         """Token ids of rendered text."""
         ...
 
-    def next_tokens(self, prompt: Sequence[int], count: int) -> Sequence["NextToken"]:
+    def next_tokens(self, prompt: Sequence[int], count: int) -> Sequence[NextToken]:
         """The likeliest next tokens."""
         ...
 
 
-class NextToken(Protocol):
-    """A candidate next token."""
+@runtime_checkable
+class SteerableEngine(Protocol):
+    """An engine that can be made to write what a model would have to write by itself."""
 
-    @property
-    def token(self) -> int:
-        """Its id."""
+    def write_end(self, prompt: Sequence[int], end: int) -> tuple[str, bool]:
+        """The text written after a prompt whose likeliest next token is made to be `end`, and whether it stopped."""
         ...
 
-    @property
-    def logprob(self) -> float:
-        """Its natural log-probability."""
-        ...
-
-
-class Predictor(Protocol):
-    """The training side: the fused model in torch, in full precision."""
-
-    def next_log_probabilities(self, prompt: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Log-probabilities of the whole vocabulary after a prompt."""
+    def read_answer(
+        self, messages: Sequence[Message], written: str, tools: Sequence[dict[str, Any]], end: int
+    ) -> tuple[str, tuple[ToolCall, ...]]:
+        """What the API makes of an answer that the model wrote: its text and its calls."""
         ...
 
 
-class LogprobAgreement(msgspec.Struct, frozen=True):
-    """How far the engine's next-token log-probabilities are from the fused model's in torch, in nats."""
+class StopCheck(msgspec.Struct, frozen=True):
+    """The engine stopped where the agent's turn stops, and wrote nothing after it."""
 
     prompts: int
-    tokens: int
-    mean_abs_difference: float
-    max_abs_difference: float
-    bound: float
-    """The export fails when the mean difference exceeds this."""
+    token: str
+    """What ends the agent's turn."""
+
+
+class CallCheck(msgspec.Struct, frozen=True):
+    """Calls that a model writes came back from the engine's API as calls, arguments intact."""
+
+    answers: int
+    calls: int
 
 
 class Parity(msgspec.Struct, frozen=True):
@@ -76,8 +81,20 @@ class Parity(msgspec.Struct, frozen=True):
     identical: int
     conversations: tuple[str, ...]
     """What was checked, by name."""
+    refused: tuple[str, ...] = ()
+    """Shapes that the base's own template refuses: such rows cannot be trained on, nor asked."""
+    stops: StopCheck | None = None
+    calls: CallCheck | None = None
     logprobs: LogprobAgreement | None = None
+    """The engine against the fused model."""
+    own_weights: LogprobAgreement | None = None
+    """The engine against the model file's own weights in torch: what the engine's arithmetic alone makes of them."""
     weights: WeightAgreement | None = None
+    cost: QuantizationCost | None = None
+    base_quantized_from: str | None = None
+    """Set where the base exists only quantized."""
+    base_cost: float | None = None
+    """What the base's own rounding is estimated to cost, in nats per token (`export.base_rounding`)."""
 
 
 MEAN_BOUNDS = {
@@ -88,48 +105,16 @@ MEAN_BOUNDS = {
 llama.cpp's rounding of activations to 8 bits. Rotary rows in the wrong order cost 0.15 to 9 nats there, a block's
 output at twice its size 0.2 to 3. What is smaller than Q8_0's own noise shows in the weights (`export.read_back`)."""
 
-
-def conversations(rows: Sequence[Row], limit: int) -> list[tuple[str, tuple[Message, ...], tuple[dict[str, Any], ...]]]:
-    """What the certificate is made on: (name, messages, tools) of made-up shapes and of up to `limit` rows' prompts."""
-    ask = Message(role="user", content="Which order is late?")
-    call = Message(
-        role="assistant",
-        tool_calls=(
-            ToolCall(id="call_1", name="lookup", arguments={"id": "W-17", "n": 2, "ok": True, "note": 'é "<&>"'}),
-        ),
-    )
-    result = Message(role="tool", content='{"late": true, "days": 1.50}', tool_call_id="call_1", tool_name="lookup")
-    answer = Message(role="assistant", content="W-17 is.\nTwo days.")
-    system = Message(role="system", content="You look after orders.\nBe brief.")
-    odd = Message(role="user", content="  naïve 🦉 \t12345  'quoted' \\n {{x}} <b> 中文\r\n\n\nend ")
-    tool = {
-        "type": "function",
-        "function": {
-            "name": "lookup",
-            "description": "Find an order — by its id.",
-            "parameters": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
-        },
-    }
-    shapes: list[tuple[str, tuple[Message, ...], tuple[dict[str, Any], ...]]] = [
-        ("one question", (ask,), ()),
-        ("system text", (system, ask), ()),
-        ("several turns", (ask, answer, odd), ()),
-        ("odd characters", (odd,), ()),
-        ("tools", (ask,), (tool,)),
-        ("tools and system text", (system, ask), (tool,)),
-        ("a tool call and its result", (ask, call, result), ()),
-        ("a tool call and its result, with tools", (system, ask, call, result, answer, odd), (tool,)),
-    ]
-    step = max(1, len(rows) // limit) if limit else 1
-    chosen = rows[::step][:limit]
-    return shapes + [(f"held-out row {row.id[:12]}", row.prompt, row.tools) for row in chosen if row.prompt]
+ENGINE_BOUNDS = {"F32": 0.02, "F16": 0.02, "BF16": 0.05}
+"""Nats between the engine and the file's own weights, by the file's type; 0.15 for every quantized one."""
 
 
 def certify(
     renderer: Renderer,
     engine: ServingEngine,
     rows: Sequence[Row],
-    predictor: Predictor | None = None,
+    fused: Opener | None = None,
+    file: Opener | None = None,
     *,
     quantization: str = "Q8_0",
     weights: WeightAgreement | None = None,
@@ -140,78 +125,120 @@ def certify(
 
     Args:
         renderer: the training side's text and tokens.
-        engine: the serving side, with the exported file loaded.
-        rows: held-out rows whose prompts are checked beside the made-up shapes.
-        predictor: the fused model in torch; None leaves the log-probabilities unchecked.
-        quantization: the type of the file's matrices, which sets the bound on the log-probabilities.
+        engine: the serving side, with the exported file loaded. Stops and calls are checked where it is a
+            `SteerableEngine`.
+        rows: held-out rows that are checked beside the made-up shapes.
+        fused: opens the fused model in torch; None leaves the log-probabilities unchecked.
+        file: opens the model file's own weights in torch; None leaves out what needs them.
+        quantization: the type of the file's matrices, which sets the bounds on the log-probabilities.
         weights: what `export.read_back.check_weights` found, for the record.
-        limit: how many rows' prompts are checked.
+        limit: how many rows are checked.
         logprob_prompts: after how many of the prompts the next token's probabilities are compared.
 
     Raises:
-        ExportError: text or tokens differ (with the first difference in context), or the log-probabilities differ by
-            more than `MEAN_BOUNDS` allows on average.
+        ExportError: text or tokens differ (with the first difference in context), the engine does not stop or loses a
+            call, or the log-probabilities differ by more than the bounds allow on average.
     """
-    checked = conversations(rows, limit)
-    prompts: list[list[int]] = []
-    for name, messages, tools in checked:
-        ours, theirs = renderer.prompt_text(messages, tools), engine.render(messages, tools)
-        if ours != theirs:
-            raise ExportError(
-                f"{engine.name} renders {name!r} differently from training: {first_difference(ours, theirs)}"
-            )
-        tokens, served = renderer.tokens(ours), engine.tokenize(ours)
-        if tokens != served:
-            at = next(
-                (i for i, (a, b) in enumerate(zip(tokens, served, strict=False)) if a != b),
-                min(len(tokens), len(served)),
-            )
-            shown = renderer.tokenizer.decode(tokens[max(0, at - 4) : at + 4])
-            raise ExportError(
-                f"{engine.name} tokenizes {name!r} differently from training, first at token {at}, near {shown!r}: "
-                f"trained on {tokens[at : at + 4]}, served as {served[at : at + 4]}"
-            )
-        prompts.append(tokens)
-    agreement = None
-    if predictor is not None:
-        short = sorted(prompts, key=len)[:logprob_prompts]
-        agreement = compare_log_probabilities(engine, predictor, short, MEAN_BOUNDS[quantization])
-        # Not-a-number must fail too.
-        if not agreement.mean_abs_difference <= agreement.bound:
-            raise ExportError(
-                f"{engine.name}'s next-token log-probabilities are {agreement.mean_abs_difference:.3f} nats off those "
-                f"of the fused model on average (at most {agreement.bound} is allowed for {quantization}): the file "
-                "does not mean what it should"
-            )
+    checked, refused = rendered(renderer, conversations(rows, limit))
+    prompts = [_same_tokens(renderer, engine, conversation, text) for conversation, text in checked]
+    short = sorted(prompts, key=len)[:logprob_prompts]
+    stops, calls = None, None
+    if isinstance(engine, SteerableEngine):
+        stops = _check_stops(renderer, engine, engine.name, short)
+        calls = _check_calls(renderer, engine, engine.name, answers_with_calls(rows, limit // 3))
+    logprobs, own_weights, cost = None, None, None
+    if fused is not None:
+        served = [engine.next_tokens(prompt, _TOP) for prompt in short]
+        encoded = cost_rows(renderer, rows, limit // 2) if file is not None and limit > 1 else []
+        with fused() as predictor:
+            expected = [predictor.next_log_probabilities(prompt) for prompt in short]
+            before = predictor.score(encoded) if encoded else []
+        logprobs = agreement(served, expected, MEAN_BOUNDS[quantization])
+        _require(logprobs, engine.name, "the fused model", quantization)
+    if fused is not None and file is not None:
+        with file() as predictor:
+            expected = [predictor.next_log_probabilities(prompt) for prompt in short]
+            after = predictor.score(encoded) if encoded else []
+        own_weights = agreement(served, expected, ENGINE_BOUNDS.get(quantization, 0.15))
+        _require(own_weights, engine.name, "the file's own weights", quantization)
+        cost = quantization_cost(before, after)
     return Parity(
         engine=engine.name,
         checked=len(checked),
         identical=len(checked),
-        conversations=tuple(name for name, _, _ in checked),
-        logprobs=agreement,
+        conversations=tuple(name for (name, _, _), _ in checked),
+        refused=refused,
+        stops=stops,
+        calls=calls,
+        logprobs=logprobs,
+        own_weights=own_weights,
         weights=weights,
+        cost=cost,
     )
 
 
 _TOP = 5
 
 
-def compare_log_probabilities(
-    engine: ServingEngine, predictor: Predictor, prompts: Sequence[Sequence[int]], bound: float
-) -> LogprobAgreement:
-    """Compare the engine's likeliest next tokens with the same tokens' log-probabilities in torch."""
-    differences: list[float] = []
+def _same_tokens(renderer: Renderer, engine: ServingEngine, conversation: Conversation, ours: str) -> list[int]:
+    """The tokens of a prompt that both sides render and cut alike."""
+    name, messages, tools = conversation
+    theirs = engine.render(messages, tools)
+    if ours != theirs:
+        raise ExportError(f"{engine.name} renders {name!r} differently from training: {first_difference(ours, theirs)}")
+    tokens, served = renderer.tokens(ours), engine.tokenize(ours)
+    if tokens != served:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(tokens, served, strict=False)) if a != b),
+            min(len(tokens), len(served)),
+        )
+        shown = renderer.tokenizer.decode(tokens[max(0, at - 4) : at + 4])
+        raise ExportError(
+            f"{engine.name} tokenizes {name!r} differently from training, first at token {at}, near {shown!r}: "
+            f"trained on {tokens[at : at + 4]}, served as {served[at : at + 4]}"
+        )
+    return tokens
+
+
+def _check_stops(renderer: Renderer, engine: SteerableEngine, name: str, prompts: Sequence[Sequence[int]]) -> StopCheck:
+    """The token that ends the agent's turn in training ends it in the engine."""
+    token = str(renderer.tokenizer.convert_ids_to_tokens(renderer.end))
     for prompt in prompts:
-        expected = predictor.next_log_probabilities(prompt)
-        differences += [abs(c.logprob - float(expected[c.token])) for c in engine.next_tokens(prompt, _TOP)]
-    values = np.array(differences)
-    return LogprobAgreement(
-        prompts=len(prompts),
-        tokens=len(values),
-        mean_abs_difference=float(values.mean()),
-        max_abs_difference=float(values.max()),
-        bound=bound,
-    )
+        text, stopped = engine.write_end(prompt, renderer.end)
+        if text or not stopped:
+            raise ExportError(
+                f"{name} does not stop at {token!r}, which ends the agent's turn in training: "
+                f"it goes on with {text[:60]!r}"
+            )
+    return StopCheck(prompts=len(prompts), token=token)
+
+
+def _check_calls(renderer: Renderer, engine: SteerableEngine, name: str, chosen: Sequence[Conversation]) -> CallCheck:
+    """A call in the words that training teaches comes back as that call."""
+    total, (checked, _) = 0, rendered(renderer, [(title, chat[:-1], tools) for title, chat, tools in chosen])
+    answers = {title: chat[-1] for title, chat, _ in chosen}
+    end = str(renderer.tokenizer.convert_ids_to_tokens(renderer.end))
+    for (title, prompt, tools), text in checked:
+        answer = answers[title]
+        written = renderer.text((*prompt, answer), tools)[len(text) :]
+        said, calls = engine.read_answer(prompt, written[: written.rindex(end)], tools, renderer.end)
+        found = [(call.name, call.arguments) for call in calls]
+        expected = [(call.name, call.arguments) for call in answer.tool_calls]
+        if found != expected or said.strip() != answer.content.strip():
+            raise ExportError(
+                f"{name} does not give back the calls of {title!r}: the model writes {expected} and text "
+                f"{answer.content[:60]!r}, its API answers {found} and {said[:60]!r}"
+            )
+        total += len(expected)
+    return CallCheck(answers=len(checked), calls=total)
+
+
+def _require(found: LogprobAgreement, engine: str, whose: str, quantization: str) -> None:
+    if not found.holds():
+        raise ExportError(
+            f"{engine}'s next-token log-probabilities are {found.mean_abs_difference:.3f} nats off those of {whose} on "
+            f"average (at most {found.bound} is allowed for {quantization}): the file does not mean what it should"
+        )
 
 
 def first_difference(ours: str, theirs: str) -> str:

@@ -16,7 +16,10 @@ import httpx
 from locum.errors import EngineError
 from locum.runtime.protocol import Candidate, Completion, Sampling
 from locum.training.chat_template import message_to_wire
-from locum.types import Message
+from locum.types import Message, ToolCall
+
+_CERTAIN = 1e3
+"""Added to a token's logit: nothing else can come next."""
 
 
 def message_for_server(message: Message) -> dict[str, Any]:
@@ -114,11 +117,34 @@ class LlamaCpp:
             "cache_prompt": True,
             # The server withholds the probabilities where the token it draws is part of a character only, so it is
             # made to draw a letter; what it reports are the probabilities before any bias.
-            "logit_bias": [[self.tokenize("a")[-1], 1e3]],
+            "logit_bias": [[self.tokenize("a")[-1], _CERTAIN]],
         }
         answer = self._post("/completion", body)
         likeliest = answer["completion_probabilities"][0]["top_logprobs"]
         return [Candidate(token=int(entry["id"]), logprob=float(entry["logprob"])) for entry in likeliest]
+
+    def write_end(self, prompt: Sequence[int], end: int) -> tuple[str, bool]:
+        """What is written after a prompt whose likeliest next token is made to be `end`, and whether it stopped."""
+        body = {"prompt": list(prompt), "n_predict": 4, "temperature": 0.0, "logit_bias": [[end, _CERTAIN]]}
+        answer = self._post("/completion", body)
+        return str(answer["content"]), answer.get("stop_type") == "eos"
+
+    def read_answer(
+        self, messages: Sequence[Message], written: str, tools: Sequence[dict[str, Any]], end: int
+    ) -> tuple[str, tuple[ToolCall, ...]]:
+        """What `/v1/chat/completions` makes of an answer that the model wrote: its text and its calls.
+
+        The answer stands at the end of the request, as one that is to be gone on with, and the model is made to end it.
+        """
+        body = {
+            "messages": [*map(message_for_server, messages), {"role": "assistant", "content": written}],
+            "tools": list(tools),
+            "max_tokens": 4,
+            "temperature": 0.0,
+            "logit_bias": [[end, _CERTAIN]],
+        }
+        found = self._post("/v1/chat/completions", body)["choices"][0]["message"]
+        return str(found.get("content") or ""), tuple(_call(call) for call in found.get("tool_calls") or ())
 
     def chat(
         self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
@@ -152,6 +178,19 @@ class LlamaCpp:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    """A call as OpenAI's API gives it; one whose arguments are no object has none."""
+    try:
+        arguments = json.loads(call["function"]["arguments"])
+    except ValueError:
+        arguments = None
+    return ToolCall(
+        id=str(call.get("id") or ""),
+        name=str(call["function"]["name"]),
+        arguments=arguments if isinstance(arguments, dict) else {},
+    )
 
 
 def _reason(answer: httpx.Response) -> str:
