@@ -12,6 +12,10 @@ def export(
     run: o.RunFolder,
     quant: o.Quant = o.DEFAULT_QUANT,
     name: Annotated[str | None, typer.Option("--name", help="Name in the file (default: the run's).")] = None,
+    adapter: Annotated[
+        bool,
+        typer.Option("--adapter", help="Write the adapter alone too (RUN/lora), for llama.cpp's --lora and Ollama."),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -25,4 +29,8 @@ def export(
         called = check_name(name or stages.model_name_of(run))
         exported = stages.export(run, called, stages.base_of(run), quant, voice.progress)
         show.export(voice, exported)
+        if adapter:
+            alone = stages.export_adapter(run, called, stages.base_of(run), quant, voice.progress)
+            voice.say(f"adapter alone {alone['adapter_file']}; in PEFT's format {run / 'adapter'}")
+            exported |= alone
         voice.result({"run": str(run), **exported})

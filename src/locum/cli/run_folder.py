@@ -169,6 +169,7 @@ _ARTEFACTS = (
     "metrics.jsonl",
     "fused",
     "model",
+    "lora",
     "evaluation",
     "verdict.json",
     "report.html",

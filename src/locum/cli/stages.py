@@ -222,6 +222,30 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     }
 
 
+def export_adapter(run: Path, name: str, base: str, quant: str, progress: Progress) -> dict[str, Any]:
+    """The adapter alone as a LoRA file, held against the fused model on the base's own file."""
+    from locum.export.adapter_file import certify_adapter, write_lora_gguf
+    from locum.export.base_file import base_model_file
+    from locum.runtime.llamacpp import LlamaCpp
+    from locum.runtime.scorer import Scorer
+    from locum.training.device import Device
+
+    resolved, renderer = _prepared(base, progress)
+    with files.atomic_path(run / "lora") as partial:
+        partial.mkdir()
+        alone = partial / f"{name}.lora.gguf"
+        write_lora_gguf(resolved, run / "adapter", alone, name)
+        served = base_model_file(resolved, renderer, quant, progress)
+        progress("certify", 0, 1)
+        with (
+            LlamaCpp(served, adapter=alone) as engine,
+            Scorer(None, run / "fused", Device("cpu", "float32")) as fused,
+        ):
+            certify_adapter(renderer, engine, fused, quant)
+        progress("certify", 1, 1)
+    return {"adapter_file": str(run / "lora" / alone.name)}
+
+
 def model_file_of(run: Path) -> Path:
     """The run's model file.
 

@@ -10,6 +10,37 @@ from locum.training.base import Base
 from locum.training.chat_template import Renderer
 
 
+def check_adapter(base: Base, adapter: Path) -> None:
+    """Refuse what is not this base's adapter, or more than plain LoRA.
+
+    Args:
+        base: what it is to be added to.
+        adapter: a folder in PEFT's format. What training noted beside it (`base.json`) says which weights it fits.
+
+    Raises:
+        ExportError: it is damaged, of another base, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        with safe_open(adapter / "adapter_model.safetensors", framework="np"):
+            pass
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ExportError(f"the adapter {str(adapter)!r} is damaged ({error}); train it again") from None
+    if config.get("use_dora") or config.get("use_rslora") or config.get("modules_to_save"):
+        raise ExportError(
+            f"the adapter {str(adapter)!r} is no plain LoRA (DoRA, rsLoRA or saved modules); train it with locum"
+        )
+    note = adapter / "base.json"
+    trained_on = files.read_json(note, dict[str, str]) if note.is_file() else {}
+    if trained_on.get("fingerprint", base.fingerprint()) != base.fingerprint():
+        raise ExportError(
+            f"the adapter {str(adapter)!r} was trained on other weights than those of {base.name!r} "
+            f"(then {trained_on.get('name')!r}); export with the base that it was trained on"
+        )
+
+
 def fuse(base: Base, adapter: Path, out: Path, renderer: Renderer) -> None:
     """Write `base` with `adapter` added to its weights into the folder `out` (`RUN/fused`).
 
@@ -29,11 +60,8 @@ def fuse(base: Base, adapter: Path, out: Path, renderer: Renderer) -> None:
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
+    check_adapter(base, adapter)
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    if config.get("use_dora") or config.get("use_rslora") or config.get("modules_to_save"):
-        raise ExportError(
-            f"the adapter {str(adapter)!r} is no plain LoRA (DoRA, rsLoRA or saved modules); train it with locum"
-        )
     scale = config["lora_alpha"] / config["r"]
     update = load_file(adapter / "adapter_model.safetensors")
     pending = {name.removesuffix(".lora_A.weight") for name in update if name.endswith(".lora_A.weight")}

@@ -36,6 +36,7 @@ class LlamaCpp:
     Args:
         model: the `.gguf` file.
         context: tokens that prompt and answer may take together.
+        adapter: a LoRA file to add to it.
 
     Raises:
         EngineError: the file does not load, or xllamacpp is not installed.
@@ -43,7 +44,7 @@ class LlamaCpp:
 
     name = "llama.cpp"
 
-    def __init__(self, model: Path, context: int = 4096) -> None:
+    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None) -> None:
         try:
             import xllamacpp
         except ImportError:
@@ -53,6 +54,8 @@ class LlamaCpp:
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
         parameters.n_ctx = context
+        if adapter is not None:
+            parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         # One slot: every request finds the whole prompt before it in the cache and computes only what differs.
         parameters.n_parallel = 1
         parameters.cpuparams.n_threads = os.cpu_count() or 1

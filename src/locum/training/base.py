@@ -4,6 +4,7 @@ Every kind ends as one thing, a `Base`: a folder in Hugging Face's layout (weigh
 template) that training reads. What had to be fetched or converted is kept in the cache and found there next time.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from locum.progress import Progress, silent
 from locum.training.gguf_base import GGUFKind, unpack_gguf
 from locum.training.gguf_config import ARCHITECTURES
 
+_SAMPLE = 4 << 20
 _SOURCE = "locum_base.json"
 """Beside an unpacked base: what the GGUF file said of itself."""
 
@@ -37,6 +39,23 @@ class Base(msgspec.Struct, frozen=True):
     quantized_from: str | None = None
     """Set where the base exists only quantized (for example "Q4_1"): the weights were dequantized, which is lossy."""
     licence: str | None = None
+    """Its short name (`apache-2.0`), or its text where that is all that the source has."""
+
+    def fingerprint(self) -> str:
+        """What tells these weights from others: 16 hex digits over config.json and the beginning and end of each file.
+
+        Every file's header (names, shapes, places) is in its beginning. Another training of the same shape differs in
+        the numbers, wherever one looks.
+        """
+        digest = hashlib.sha256((self.folder / "config.json").read_bytes())
+        for weights in sorted(self.folder.glob("*.safetensors")):
+            size = weights.stat().st_size
+            digest.update(f"{weights.name} {size}".encode())
+            with weights.open("rb") as file:
+                digest.update(file.read(_SAMPLE))
+                file.seek(max(0, size - _SAMPLE))
+                digest.update(file.read(_SAMPLE))
+        return digest.hexdigest()[:16]
 
 
 class _Package(msgspec.Struct, frozen=True):

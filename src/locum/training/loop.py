@@ -332,7 +332,7 @@ class _Training:
         with files.atomic_path(self.out / "adapter") as partial:
             partial.mkdir()
             save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
-            files.write_json(partial / "base.json", {"name": self.base.name})
+            files.write_json(partial / "base.json", {"name": self.base.name, "fingerprint": self.base.fingerprint()})
         files.remove(self.work)
 
 
