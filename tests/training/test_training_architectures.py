@@ -171,6 +171,14 @@ def test_gradients_of_long_blocks(model_type: str, tmp_path: Path, monkeypatch: 
     compare(tmp_path, encoded_rows(), 2e-4)
 
 
+@pytest.mark.parametrize("model_type", ["qwen3", "mistral"])
+def test_gradients_of_the_accelerators_path(model_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One masked call over the whole pack, as on a GPU, computed here."""
+    monkeypatch.setattr(attention, "_ONE_CALL", frozenset({"cpu"}))
+    write_model(tmp_path, model_type)
+    compare(tmp_path, encoded_rows(), 2e-4)
+
+
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_every_linear_layer_of_a_block_is_adapted(model_type: str, tmp_path: Path) -> None:
     write_model(tmp_path, model_type)

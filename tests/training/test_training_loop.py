@@ -19,8 +19,8 @@ from locum.training.device import Device
 from locum.training.load import load_model
 from locum.training.loop import Metric, TrainOptions, TrainResult, train
 from locum.training.lora import LoraLinear, LoraShape, add_lora, load_adapter_state
-from locum.training.loss import target_losses
-from locum.training.packing import chain
+from locum.training.loss import split_by_row, target_losses
+from locum.training.packing import TokenSequence, chain
 from locum.types import Row
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -267,6 +267,70 @@ def test_a_loss_that_is_no_number_writes_nothing(
     save_file(state, path, metadata={"format": "pt"})
     run = tmp_path / "run"
     refuse(lambda: train(rows, valid if held_out else [], other_base, run, OPTIONS), run, "nan", "step 1")
+
+
+def test_a_loss_that_is_no_number_names_its_row(
+    tiny_base: Base, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = target_losses
+
+    def broken(model: Any, batch: list[TokenSequence]) -> torch.Tensor:
+        losses = honest(model, batch).clone()
+        for place, nats in split_by_row(batch, losses):
+            if place == 4:
+                nats.data[-1] = float("inf")
+        return losses
+
+    monkeypatch.setattr(loop, "target_losses", broken)
+    whole = msgspec.structs.replace(OPTIONS, pack_tokens=10_000)
+    with pytest.raises(TrainingError, match="inf at step 1") as refused:
+        train(rows, [], tiny_base, tmp_path, whole)
+    assert rows[4].id[:12] in str(refused.value)
+    assert rows[3].id[:12] not in str(refused.value)
+
+
+def test_a_gradient_that_is_no_number_changes_nothing(
+    tiny_base: Base, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss itself may still be a number."""
+    honest = target_losses
+
+    def broken(model: Any, batch: list[TokenSequence]) -> torch.Tensor:
+        losses = honest(model, batch)
+        if losses.requires_grad:
+            losses.register_hook(lambda gradient: gradient * float("nan"))  # type: ignore[no-untyped-call]
+        return losses
+
+    monkeypatch.setattr(loop, "target_losses", broken)
+    refuse(lambda: train(rows[:1], [], tiny_base, tmp_path, OPTIONS), tmp_path, "gradient", "nan", rows[0].id[:12])
+
+
+def test_a_response_that_was_cut_off(tiny_base: Base, rows: list[Row], tmp_path: Path) -> None:
+    said = msgspec.structs.replace(says("It is"), signals=("truncated",))
+    cut = row(user("Is it late?"), said, session="cut")
+    refuse(lambda: train([*rows, cut], [], tiny_base, tmp_path), tmp_path, cut.id[:12], "cut off", "--skip-bad")
+    skipping = msgspec.structs.replace(OPTIONS, skip_bad=True, max_steps=1)
+    found = train([*rows, cut], [cut], tiny_base, tmp_path, skipping)
+    assert found.rows == len(rows)
+    assert [cut.id[:12] in line for line in found.skipped] == [True, True]
+
+
+def test_a_row_that_the_template_cannot_render(tmp_path: Path, rows: list[Row]) -> None:
+    folder, run = tmp_path / "base", tmp_path / "run"
+    folder.mkdir()
+    strict = "{% for m in messages if 'Why is that' in m['content'] %}{{ raise_exception('no whys') }}{% endfor %}"
+    write_tiny_base(folder, template="{# tools tool_calls #}" + strict + TEMPLATE)
+    base = Base(name="strict", folder=folder)
+    asking = next(r for r in rows if any("Why is that" in message.content for message in r.messages))
+    refuse(lambda: train(rows, [], base, run, OPTIONS), run, asking.id[:12], "no whys", "--skip-bad")
+
+
+def test_patience_of_none_takes_every_step(tiny_base: Base, rows: list[Row], tmp_path: Path) -> None:
+    """At a rate far too high the held-out loss rises for long; what is kept is the best look all the same."""
+    stubborn = msgspec.structs.replace(OPTIONS, learning_rate=0.1, max_steps=40, patience=0)
+    found = train(rows, rows[:2], tiny_base, tmp_path, stubborn)
+    assert found.steps == 40
+    assert found.best_step < 40
 
 
 def test_a_template_that_rewrites_its_prompt(tmp_path: Path, rows: list[Row]) -> None:

@@ -44,6 +44,8 @@ def demo(
             max_steps=max_steps,
             epochs=o.DEFAULT_EPOCHS,
             learning_rate=o.DEFAULT_LEARNING_RATE,
+            patience=o.DEFAULT_PATIENCE,
+            layers=o.DEFAULT_LAYERS,
             context_chars=o.DEFAULT_CONTEXT,
             context="keep",
             settings=None,

@@ -17,6 +17,13 @@ BaseName = Annotated[
 ]
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", min=1, help="Stop training after this many steps.")]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training rows.")]
+Patience = Annotated[
+    int,
+    typer.Option(
+        "--patience", min=0, help="Stop after so many looks at held-out rows without a better one; 0: take every step."
+    ),
+]
+Layers = Annotated[str, typer.Option("--layers", help="Layers that learn: all, or top:K for the last K alone.")]
 LearningRate = Annotated[float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Peak learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be trained on, and count them.")]
@@ -52,6 +59,8 @@ DEFAULT_CONTEXT = 6000
 DEFAULT_EVAL_ROWS = 64
 DEFAULT_EPOCHS = 3
 DEFAULT_LEARNING_RATE = 2e-3
+DEFAULT_PATIENCE = 3
+DEFAULT_LAYERS = "all"
 
 # The rooms' own values, stated again because importing them would make `--help` wait; tests/cli holds them equal.
 QUANTIZATIONS = (
@@ -69,6 +78,16 @@ def settled(base: str) -> str:
     """A base on this computer by its whole path, so that the run finds it from anywhere."""
     path = Path(base).expanduser()
     return str(path.absolute()) if base and path.exists() else base
+
+
+def top_layers(layers: str) -> int | None:
+    """`top:K` as K, `all` as None; anything else is a usage error (exit code 2)."""
+    kind, _, count = layers.partition(":")
+    if layers == "all":
+        return None
+    if kind == "top" and count.isascii() and count.isdigit() and int(count) > 0:
+        return int(count)
+    raise typer.BadParameter(f"{layers!r} is neither all nor top:K, such as top:16", param_hint="--layers")
 
 
 def check_context(context: str) -> None:

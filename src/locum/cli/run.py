@@ -18,6 +18,8 @@ def run(
     max_steps: o.MaxSteps = None,
     epochs: o.Epochs = o.DEFAULT_EPOCHS,
     learning_rate: o.LearningRate = o.DEFAULT_LEARNING_RATE,
+    patience: o.Patience = o.DEFAULT_PATIENCE,
+    layers: o.Layers = o.DEFAULT_LAYERS,
     quant: o.Quant = o.DEFAULT_QUANT,
     deploy: o.DeployTo = "auto",
     context_chars: o.ContextChars = o.DEFAULT_CONTEXT,
@@ -36,6 +38,7 @@ def run(
     """Everything: sessions to a fine-tuned, named, evaluated model and an honest verdict."""
     o.check_choices(quant, deploy)
     o.check_context(context)
+    o.top_layers(layers)
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli.run_folder import Request
 
@@ -48,6 +51,8 @@ def run(
             max_steps=max_steps,
             epochs=epochs,
             learning_rate=learning_rate,
+            patience=patience,
+            layers=layers,
             context_chars=context_chars,
             context=context,
             settings=settings and str(Path(settings).absolute()),
@@ -125,11 +130,14 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
 
 def _training(request: Any) -> Any:
     from locum.training.loop import TrainOptions
+    from locum.training.lora import LoraShape
 
     return TrainOptions(
+        shape=LoraShape(top=o.top_layers(request.layers)),
         learning_rate=request.learning_rate,
         epochs=request.epochs,
         max_steps=request.max_steps,
+        patience=request.patience,
         seed=request.seed,
         skip_bad=request.skip_bad,
     )

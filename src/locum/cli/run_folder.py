@@ -28,6 +28,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     max_steps: int | None
     epochs: int
     learning_rate: float
+    patience: int
+    layers: str
     context_chars: int
     context: str
     settings: str | None

@@ -16,6 +16,8 @@ def train(
     max_steps: o.MaxSteps = None,
     epochs: o.Epochs = o.DEFAULT_EPOCHS,
     learning_rate: o.LearningRate = o.DEFAULT_LEARNING_RATE,
+    patience: o.Patience = o.DEFAULT_PATIENCE,
+    layers: o.Layers = o.DEFAULT_LAYERS,
     rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the adapter.")] = 16,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
@@ -26,6 +28,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Rows to an adapter, in PEFT's format."""
+    top = o.top_layers(layers)
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         import shutil
 
@@ -50,10 +53,11 @@ def train(
                 with files.atomic_path(redactions_file(kept)) as partial:
                     shutil.copy2(hashes, partial)
         options = TrainOptions(
-            shape=LoraShape(rank=rank, alpha=2 * rank),
+            shape=LoraShape(rank=rank, alpha=2 * rank, top=top),
             learning_rate=learning_rate,
             epochs=epochs,
             max_steps=max_steps,
+            patience=patience,
             seed=seed,
             skip_bad=skip_bad,
         )

@@ -24,6 +24,8 @@ _TOGETHER = 96
 products."""
 _QUERIES = 256
 """Queries at a time where a long block has a window or capped scores, which SDPA's fast kernels do not know."""
+_ONE_CALL = frozenset({"cuda", "mps"})
+"""Devices that mind calls more than masked scores: there one call covers the whole pack."""
 _NEUTRAL = {"dropout", "position_ids", "use_cache", "cache_position", "output_attentions", "is_causal"}
 """What models pass along that changes nothing here: dropout is off, and a pack is causal and has no cache."""
 
@@ -126,8 +128,7 @@ def attend(
         )
     blocks = blocks or Blocks([query.shape[2]])
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    if query.device.type != "cpu" and not softcap:
-        # One call over the whole pack: an accelerator minds the calls more than the masked scores.
+    if query.device.type in _ONE_CALL and not softcap:
         mask = blocks.mask(blocks.lengths, sliding_window, 1, query)
         gqa = key.shape[1] != query.shape[1]
         out = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=gqa)

@@ -17,8 +17,10 @@ class Device(msgspec.Struct, frozen=True):
 
 
 def best_device() -> Device:
-    """CUDA with bfloat16 where there is one; else the CPU, in bfloat16 where it multiplies bfloat16 natively."""
+    """CUDA, else an Apple GPU, else the CPU; in bfloat16 where CUDA or the CPU multiplies it natively, else float32."""
     if torch.cuda.is_available():
         return Device("cuda", "bfloat16" if torch.cuda.is_bf16_supported() else "float32")
+    if torch.backends.mps.is_available():
+        return Device("mps", "float32")
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return Device("cpu", "bfloat16" if native else "float32")

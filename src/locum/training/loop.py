@@ -6,11 +6,11 @@ takes the same steps as one that was never stopped.
 """
 
 import math
-import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import torch
@@ -18,13 +18,16 @@ import torch
 from locum import files
 from locum.errors import TrainingError
 from locum.progress import Progress, silent
+from locum.training import checkpoints, schedule
+from locum.training.activations import Boundary
 from locum.training.base import Base
-from locum.training.chat_template import Encoded, Renderer
+from locum.training.chat_template import Renderer
 from locum.training.device import Device, best_device
 from locum.training.load import context_length, load_model
 from locum.training.lora import LoraShape, adapter_state, add_lora, load_adapter_state, save_adapter
-from locum.training.loss import target_losses
+from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain, pack
+from locum.training.rows import encode_rows
 from locum.training.team import Alone, Team, nothing, share
 from locum.types import Row
 
@@ -41,7 +44,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     pack_tokens: int = 512
     """Tokens a step; one step is one pack."""
     patience: int = 3
-    """Stop when held-out loss has not improved for this many looks at it."""
+    """Stop when held-out loss has not improved for this many looks at it; 0: never, all planned steps are taken."""
     seed: int = 0
     skip_bad: bool = False
     """Leave out rows that must not be trained on, and count them, instead of stopping at the first."""
@@ -138,49 +141,21 @@ class _Training:
             raise TrainingError("there is no row to train on: the dataset's train split is empty; add sessions")
         self.options, self.base, self.out, self.progress = options, base, run, progress
         self.work = run / ".training"
-        self.renderer = Renderer(base.folder)
-        self.skipped: list[str] = []
-        limit = context_length(base.folder)
-        self.sequences = chain(self._encode(train_rows, limit))
-        self.rows = len(train_rows) - len(self.skipped)
+        renderer, limit = Renderer(base.folder), context_length(base.folder)
+        training = encode_rows(train_rows, renderer, limit, options.skip_bad)
+        held_out = encode_rows(valid_rows, renderer, limit, options.skip_bad)
+        self.names, self.skipped = training.names, [*training.skipped, *held_out.skipped]
+        self.sequences = chain(training.encoded)
         if not self.sequences:
             raise TrainingError(f"every row was left out; the first because: {self.skipped[0]}")
-        self.valid = chain(self._encode(valid_rows, limit))
         self.fingerprint = files.digest(
             [[row.id for row in train_rows], [row.id for row in valid_rows], str(base.folder), options]
         )
-        self.plan = self._plan()
-        self.valid = _look_at(self.valid, _tokens(sequence for batch in self.plan for sequence in batch), options.seed)
-
-    def _encode(self, rows: Sequence[Row], limit: int) -> list[Encoded]:
-        encoded: list[Encoded] = []
-        for row in rows:
-            try:
-                tokens = self.renderer.encode(row)
-                if len(tokens.tokens) > limit:
-                    raise TrainingError(
-                        f"row {row.id[:12]} (session {row.session}, turn {row.turn}) has {len(tokens.tokens)} tokens, "
-                        f"more than the {limit} that the base can see; make the dataset with a smaller context"
-                    )
-            except TrainingError as error:
-                if not self.options.skip_bad:
-                    raise TrainingError(f"{error}, or leave such rows out with --skip-bad") from None
-                self.skipped.append(str(error))
-                continue
-            encoded.append(tokens)
-        return encoded
-
-    def _plan(self) -> list[list[TokenSequence]]:
-        """Every step's pack, in order: each pass shuffles the sequences by the seed and packs them anew."""
-        steps: list[list[TokenSequence]] = []
-        wanted = self.options.max_steps
-        epoch = 0
-        while (len(steps) < wanted) if wanted else (epoch < self.options.epochs):
-            order = list(self.sequences)
-            random.Random(f"{self.options.seed}/{epoch}").shuffle(order)
-            steps.extend(pack(order, self.options.pack_tokens))
-            epoch += 1
-        return steps[:wanted] if wanted else steps
+        self.plan = schedule.plan(self.sequences, options.pack_tokens, options.epochs, options.max_steps, options.seed)
+        self.valid = schedule.look_at(chain(held_out.encoded), schedule.planned_tokens(self.plan), options.seed)
+        # Their loss before and after training is what `train_first` and `train_last` are.
+        self.probe = schedule.look_at(self.sequences, 0, options.seed)
+        self.boundary: Boundary | None = None
 
     def run(self, observe: Callable[[Metric], None], team: Team, device: Device) -> TrainResult:
         self.observe, self.team, self.device = observe, team, device
@@ -189,23 +164,27 @@ class _Training:
         self.layers = add_lora(self.model, self.options.shape, self.options.seed)
         parameters = [p for layer in self.layers.values() for p in (layer.lora_a, layer.lora_b)]
         self.objective = self.team.join(self.model, self._share_of)
-        optimizer = torch.optim.AdamW(parameters, lr=self.options.learning_rate, weight_decay=0.0, foreach=True)
+        optimizer = torch.optim.AdamW(parameters, lr=self.options.learning_rate, weight_decay=0.0, fused=True)
         state, self.best = self._resume(optimizer)
         for metric in state.metrics:
             self.observe(metric)
-        looks = _look_steps(self.plan, self.valid)
         started = time.monotonic() - state.seconds
         saved = time.monotonic()
-        probe = _look_at(self.sequences, 0, self.options.seed)
+        self._keep_lower_layers()
+        looks, kept = schedule.look_steps(self.plan, self.valid), checkpoints.checkpoint_steps(len(self.plan))
         if state.train_first is None:
-            state.train_first = self._loss(probe)
-        if state.step == 0 and self.valid and not state.metrics:
-            self._look(state, None, started)
-        while state.step < len(self.plan) and state.looks_since_best < self.options.patience:
+            state.train_first = self._loss(self.probe)
+        if state.step == 0:
+            self._begin_checkpoints()
+            if self.valid and not state.metrics:
+                self._look(state, None, started)
+        while state.step < len(self.plan) and not 0 < self.options.patience <= state.looks_since_best:
             loss = self._step(self.plan[state.step], state.step, optimizer, parameters)
             state.step += 1
-            state.tokens += _tokens(self.plan[state.step - 1])
+            state.tokens += schedule.tokens(self.plan[state.step - 1])
             state.seconds = time.monotonic() - started
+            if state.step in kept:
+                self._save_checkpoint(state.step)
             if self.valid and state.step in looks:
                 self._look(state, loss, started)
             else:
@@ -214,12 +193,42 @@ class _Training:
             if self.team.rank == 0 and time.monotonic() - saved > _SAVE_SECONDS:
                 self._save(state, optimizer)
                 saved = time.monotonic()
-        train_last = self._loss(probe)
+        train_last = self._loss(self.probe)
+        if state.step not in kept:
+            self._save_checkpoint(state.step)
         state.seconds = time.monotonic() - started
         if not self.valid:
             state.best_step, self.best = state.step, adapter_state(self.layers)
         self.progress("train", len(self.plan), len(self.plan))
         return self._finish(state, train_last)
+
+    def _begin_checkpoints(self) -> None:
+        if self.team.rank == 0:
+            files.remove(self.out / checkpoints.FOLDER)
+        self._save_checkpoint(0)
+
+    def _save_checkpoint(self, step: int) -> None:
+        if self.team.rank == 0:
+            checkpoints.save_checkpoint(self.out, step, self.layers)
+
+    def _keep_lower_layers(self) -> None:
+        """Where only the top layers learn, compute what comes from below them once for all that is seen twice."""
+        top = self.options.shape.top
+        if top is None or top == len(self.model.get_decoder().layers):
+            return
+        self.boundary = Boundary(self.model, top)
+        steps = Counter(id(sequence) for batch in self.plan for sequence in batch)
+        again = [sequence for sequence in self.sequences if steps[id(sequence)] > 1]
+        self.work.mkdir(parents=True, exist_ok=True)
+        file = self.work / f"activations-{self.team.rank}.bin"
+        self.boundary.fill([*again, *self.valid, *self.probe], file)
+
+    def _losses(self, batch: Sequence[TokenSequence]) -> torch.Tensor:
+        """Nats of every target token of a pack, in the order of `target_losses`."""
+        if self.boundary is None:
+            return target_losses(self.model, batch)
+        with self.boundary.standing_in(batch):
+            return target_losses(self.model, batch)
 
     def _step(
         self,
@@ -229,33 +238,42 @@ class _Training:
         parameters: list[torch.nn.Parameter],
     ) -> float:
         for group in optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * _schedule(step, len(self.plan))
+            group["lr"] = self.options.learning_rate * schedule.rate(step, len(self.plan))
         loss = self.objective(batch)
         [value] = self.team.mean([float(loss.detach())])
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss became {value} at step {step + 1}; nothing was saved over the last good adapter; "
-                "try a lower --learning-rate"
-            )
+            self._refuse("loss", value, step, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, 1.0))
+        if not math.isfinite(norm):
+            self._refuse("gradient's norm", norm, step, batch)
         optimizer.step()
         return value
+
+    def _refuse(self, what: str, value: float, step: int, batch: Sequence[TokenSequence]) -> NoReturn:
+        """Stop with the row whose loss is no number, or with all of the pack where each has one."""
+        with torch.no_grad():
+            nats = dict(split_by_row(batch, self._losses(batch)))
+        rows = [row for row in nats if not bool(nats[row].isfinite().all())] or list(nats)
+        raise TrainingError(
+            f"the {what} became {value} at step {step + 1}, on {' or '.join(self.names[row] for row in rows)}; "
+            "nothing was saved over the last good adapter; try a lower --learning-rate"
+        )
 
     def _share_of(self, batch: Sequence[TokenSequence]) -> torch.Tensor:
         """This member's part of a pack's loss: its mean over the team is the mean over the pack's response tokens."""
         mine = share(batch, self.team.rank, self.team.size)
         if not mine:
             return nothing(self.layers.values())
-        return target_losses(self.model, mine).sum() * (self.team.size / sum(s.target_tokens for s in batch))
+        return self._losses(mine).sum() * (self.team.size / sum(s.target_tokens for s in batch))
 
-    def _loss(self, sequences: list[TokenSequence]) -> float:
+    def _loss(self, sequences: Sequence[TokenSequence]) -> float:
         """Mean loss a response token, as the model stands."""
         total, count = 0.0, 0.0
         with torch.no_grad():
-            for batch in pack(share(sequences, self.team.rank, self.team.size), _LOOK_TOKENS):
-                losses = target_losses(self.model, batch)
+            for batch in pack(share(sequences, self.team.rank, self.team.size), schedule.LOOK_TOKENS):
+                losses = self._losses(batch)
                 total, count = total + float(losses.sum()), count + len(losses)
         total, count = self.team.mean([total, count])
         return total / count
@@ -320,7 +338,7 @@ class _Training:
             train_last=train_last,
             valid_first=held_out[0] if held_out else None,
             valid_best=min(held_out) if held_out else None,
-            rows=self.rows,
+            rows=len(self.names),
             valid_rows=sum(len(sequence.targets) for sequence in self.valid),
             skipped=tuple(self.skipped),
             device=self.device.name,
@@ -337,42 +355,3 @@ class _Training:
 
 
 _SAVE_SECONDS = 20.0
-_LOOK_TOKENS = 4096
-
-
-def _schedule(step: int, steps: int) -> float:
-    warm = max(1, round(steps / 20))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def _tokens(sequences: Iterable[TokenSequence]) -> int:
-    return sum(len(sequence.tokens) for sequence in sequences)
-
-
-def _look_at(rows: list[TokenSequence], planned: int, seed: int) -> list[TokenSequence]:
-    """The sequences that a look computes: a seeded choice of at most an eighth of the tokens that are trained on.
-
-    A short run over long sessions would else spend most of its time looking. The least that is allowed is one pack of
-    a look, and one sequence.
-    """
-    budget = max(_LOOK_TOKENS, planned // 8)
-    chosen: list[TokenSequence] = []
-    size = 0
-    for sequence in random.Random(seed).sample(rows, len(rows)):
-        if not chosen or size + len(sequence.tokens) <= budget:
-            chosen.append(sequence)
-            size += len(sequence.tokens)
-    return chosen
-
-
-def _look_steps(plan: list[list[TokenSequence]], valid: list[TokenSequence]) -> set[int]:
-    """When to look at the held-out rows: evenly spaced, at most ten times, and rarely enough to cost little.
-
-    A look computes every held-out token forward only, about a third of a training step's work a token.
-    """
-    planned = _tokens(sequence for batch in plan for sequence in batch)
-    a_look = _tokens(valid) or 1
-    looks = max(2, min(10, planned // (2 * a_look)))
-    return {max(1, round(len(plan) * look / looks)) for look in range(1, looks + 1)}

@@ -210,7 +210,7 @@ class _Scorer:
         with torch.inference_mode():
             for batch in pack(chain(encoded), _PACK_TOKENS):
                 for place, nats in split_by_row(batch, target_losses(self._model, batch)):
-                    losses[place] = float(nats.double().sum())
+                    losses[place] = float(nats.cpu().double().sum())
                 self.tokens += sum(len(sequence.tokens) for sequence in batch)
                 told(len(losses) / len(encoded))
         return losses
