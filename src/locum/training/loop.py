@@ -256,8 +256,9 @@ class _Training:
         with torch.no_grad():
             nats = dict(split_by_row(batch, self._losses(batch)))
         rows = [row for row in nats if not bool(nats[row].isfinite().all())] or list(nats)
+        where = " or ".join(self.names[row] for row in rows[:3]) + (" or others" if len(rows) > 3 else "")
         raise TrainingError(
-            f"the {what} became {value} at step {step + 1}, on {' or '.join(self.names[row] for row in rows)}; "
+            f"the {what} became {value} at step {step + 1}, on {where}; "
             "nothing was saved over the last good adapter; try a lower --learning-rate"
         )
 
