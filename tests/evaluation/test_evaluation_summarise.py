@@ -134,10 +134,10 @@ def test_stances_and_families_without_decisions() -> None:
 def test_nothing_to_measure() -> None:
     assert competence([]).measures == {}
     assert going_wrong.figures([]) == {}
-    assert summarise.resemblance([]) == {}
+    assert summarise.lengths([]) == {}
 
 
-# --- signatures and resemblance
+# --- signatures and length
 
 
 def test_ways_of_going_wrong() -> None:
@@ -155,19 +155,13 @@ def test_ways_of_going_wrong() -> None:
     assert 0.2 < estimates(found["repetition"])["tuned"] <= 0.25
 
 
-def test_resemblance_counts_words_and_leaves_calls_out_of_the_style() -> None:
+def test_the_length_of_all_answers() -> None:
     talk, calls = decision_rows("reply", 3, 1), decision_rows("tool_decision", 3, 1, name="t")
-    samples = samples_of([*talk, *calls], lambda r: r.response, silent, [])
-    found = summarise.resemblance(samples)
-    assert found["style"]["tuned"].estimate == pytest.approx(1.0)
-    assert found["style"]["base"].estimate < 0.9
-    assert found["style"]["tuned"].rows == 3
-    assert found["length"]["tuned-agent"].estimate == 0.0
-    assert found["length"]["agent"].rows == 6
+    found = summarise.lengths(samples_of([*talk, *calls], lambda r: r.response, silent, []))
+    assert found["tuned-agent"].estimate == 0.0
+    assert found["agent"].rows == 6
     lengths = [len(spoken(r.response.content, r.response.tool_calls).split()) for r in (*talk, *calls)]
-    assert found["length"]["agent"].estimate == pytest.approx(np.mean(lengths))
-    only_calls = summarise.resemblance(samples_of(calls, lambda r: r.response, silent, []))
-    assert "style" not in only_calls
+    assert found["agent"].estimate == pytest.approx(np.mean(lengths))
 
 
 # --- reading one answer

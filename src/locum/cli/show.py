@@ -88,14 +88,30 @@ def evaluation(voice: Output, results: dict[str, Any]) -> None:
         for measure, arms in results["resemblance"].items():
             parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent") if arm in arms)
             voice.say(f"    {measure:<16} {parts}")
+        for path, why in results["undefined"].items():
+            room, _, measure = path.partition("/")
+            if room == "resemblance":
+                voice.say(f"    {measure:<16} {why['kind'].replace('_', ' ')}: {why['why']}")
     _competence(voice, results)
     if results["signatures"]:
         voice.say("  going wrong (share of answers; excess is over the agent's own)")
     for name, arms in results["signatures"].items():
         parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent"))
         voice.say(f"    {name:<16} {parts}  excess {_interval(arms['tuned-agent'])}")
+    _recovery(voice, results)
     for note in results["notes"]:
         voice.say(f"  note: {note}")
+
+
+def _recovery(voice: Output, results: dict[str, Any]) -> None:
+    """How far training carried the base towards the agent, in sounding right and in being right."""
+    voice.say("  carried towards the agent (0: as the base, 1: as the agent)")
+    for name, title in (("resemblance", "sounding right"), ("competence", "being right"), ("gap", "gap")):
+        found, why = results["recovery"].get(name), results["undefined"].get(f"recovery/{name}")
+        if found:
+            voice.say(f"    {title:<16} {_interval(found)}")
+        elif why:
+            voice.say(f"    {title:<16} {why['kind'].replace('_', ' ')}: {why['why']}")
 
 
 _ARMS = ("tuned", "agent_replay", "base", "base_icl", "knn", "majority")

@@ -19,6 +19,8 @@ from locum.evaluation.answers import asked, inventory_of, read_answer
 from locum.evaluation.arms import Nearest, Neighbour, with_examples
 from locum.evaluation.competence import competence, lookups, majority_labels, stratum, tiers
 from locum.evaluation.digests import digests_of
+from locum.evaluation.resemblance.measure import resemblance
+from locum.evaluation.resemblance.vocabulary import own_words
 from locum.evaluation.results import Answer, Results, Sample, Stratum
 from locum.evaluation.sample import choose, describe
 from locum.evaluation.signatures.secrets import SecretProbe
@@ -134,7 +136,7 @@ def evaluate(
         for index, row in enumerate(asked_rows)
     ]
     samples = going_wrong.trace(samples, asked_rows, train)
-    right = competence(samples)
+    right, alike = competence(samples), resemblance(samples, own_words(train))
     results = Results(
         name=name,
         base=base_name,
@@ -146,7 +148,10 @@ def evaluate(
         max_new_tokens=options.max_new_tokens,
         loss=summarise.loss_arms(scored, losses["base"], losses["tuned"]),
         loss_by_family=summarise.by_family(scored, losses["base"], losses["tuned"]),
-        resemblance=summarise.resemblance(samples),
+        resemblance=alike.measures | ({"length": summarise.lengths(samples)} if samples else {}),
+        recovery=alike.recovery,
+        two_sample=alike.two_sample,
+        rhythm=alike.rhythm,
         competence=right.measures,
         signatures=going_wrong.figures(samples),
         verified=competence([sample for sample in samples if sample.tier == "verified"]).measures,
@@ -156,9 +161,9 @@ def evaluate(
         },
         tiers=tiers(samples),
         lookups=lookups(right.measures),
-        undefined={f"competence/{path}": why for path, why in right.undefined.items()},
+        undefined=alike.undefined | {f"competence/{path}": why for path, why in right.undefined.items()},
         seconds=seconds,
-        notes=_notes(test, asked_rows, left_out),
+        notes=(*_notes(test, asked_rows, left_out), *alike.notes),
     )
     signs = going_wrong.found_in(samples, probed, train, secrets.values, exposed)
     return _write(run / "evaluation", results, samples, probed, signs, scored, encoded, losses)

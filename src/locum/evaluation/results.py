@@ -45,13 +45,21 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Held-out loss of the agent's responses in nats per token: `base`, `tuned` and `base-tuned` (the drop)."""
     loss_by_family: dict[str, Arms]
     resemblance: dict[str, Arms]
-    """Sounding right. Measure -> arms: `style` (cosine similarity of function words and punctuation to the agent's
-    own, 0 to 1) and `length` (words per answer)."""
+    """Sounding right. `two_sample` (1: a classifier cannot tell it from the agent), `style` (function words and
+    punctuation), `rhythm`, `vocabulary` (the agent's own words in the right places), each 0 to 1 with `agent` against
+    itself; `length` (words per answer)."""
     competence: Measures
     """Being right. Measures: `right_tool`, `argument_keys`, `argument_values`, `exact_call`; `verdict` and
     `verdict_balanced` (mean over verdicts of the share right); `stance`. Each a share."""
     signatures: dict[str, Arms]
     """Ways of going wrong, by name (`going_wrong.figures`); `tuned-agent` is the excess."""
+    recovery: Arms = {}
+    """How far training carried the base towards the agent, (tuned - base) / (agent - base): of each measure of
+    resemblance, of `resemblance` (their mean), of `competence`; `gap` is the first less the second."""
+    two_sample: dict[str, dict[str, float]] = {}
+    """`p_value` (of answers as far apart, were they the agent's) and `length_only` (AUC of the length alone) -> arm."""
+    rhythm: dict[str, dict[str, float]] = {}
+    """Feature -> voice -> distance from the agent; the agent's own is its distance from itself."""
     verified: Measures = {}
     """`competence` over the rows alone whose recorded response an outcome verifies; the gate judges by these."""
     strata: dict[Stratum, Measures] = {}

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from locum.evaluation.answers import spoken
 from locum.evaluation.results import Answer, Arms, Sample
 from locum.evaluation.statistics import clustered_mean, paired_difference
-from locum.evaluation.style import similarity
 from locum.types import Row
 
 Losses = Sequence[npt.NDArray[np.float32]]
@@ -54,23 +53,12 @@ def _voices(samples: Sequence[Sample], measure: Callable[[Answer], float], bound
     return arms
 
 
-def resemblance(samples: Sequence[Sample]) -> dict[str, Arms]:
-    """Sounding right: style of what is said in words (tool calls have none), and the length of all answers."""
+def lengths(samples: Sequence[Sample]) -> Arms:
+    """Words per answer; of calls, those of their arguments."""
     if not samples:
         return {}
-    found: dict[str, Arms] = {}
-    talk = [s for s in samples if not s.agent.tool_calls]
-    if talk:
-        clusters = [s.lineage for s in talk]
-        agent = [s.agent.text for s in talk]
-        style = {
-            "base": similarity(agent, [s.base.text for s in talk], clusters),
-            "tuned": similarity(agent, [s.tuned.text for s in talk], clusters),
-        }
-        found["style"] = {arm: estimate for arm, estimate in style.items() if estimate is not None}
     longest = max(_words(answer) for s in samples for answer in (s.agent, s.base, s.tuned))
-    found["length"] = _voices(samples, _words, (0.0, max(1.0, longest)))
-    return found
+    return _voices(samples, _words, (0.0, max(1.0, longest)))
 
 
 def _words(answer: Answer) -> float:

@@ -11,10 +11,16 @@ from locum.types import Estimate
 ARMS = ("agent", "base", "tuned", "majority", "knn")
 
 _TITLES = {
+    "two_sample": (
+        "Indistinguishable",
+        "1: a classifier that sees no topics cannot tell it from the agent on the same prompts; 0: always",
+    ),
     "style": (
         "Style",
-        "likeness to the agent's own use of function words and punctuation; 1 is the agent's own",
+        "likeness to the agent's own use of function words and punctuation; the agent's is its likeness to itself",
     ),
+    "rhythm": ("Rhythm", "how the sentences run; 1 is as near as the agent is to itself"),
+    "vocabulary": ("Vocabulary", "the agent's own words in the answers in which it used them, and not in others"),
     "length": ("Length", "words per answer"),
     "right_tool": ("Right tool", "share of the agent's calls where the same tool is called"),
     "exact_call": ("Exact call", "share where the tool and every argument are the agent's"),
@@ -78,7 +84,7 @@ def evidence(results: Results) -> Evidence:
     loss = _measure(
         "Held-out loss", "nats per token of the agent's own answers; less is nearer", results.loss, digits=3
     )
-    style = [_named(name, arms, shares=name == "style") for name, arms in results.resemblance.items()]
+    style = [_named(name, arms, shares=name != "length") for name, arms in results.resemblance.items()]
     return Evidence(
         resemblance=tuple(m for m in (loss, *style) if m.arms or m.differences),
         loss_by_family=tuple(_measure(family, "", arms, digits=3) for family, arms in results.loss_by_family.items()),
