@@ -15,7 +15,7 @@ CONTRACT = {
     "forget": "SESSION --in --lineage",
     "train": "DATASET --base --out",
     "export": "RUN --quant",
-    "deploy": "RUN --name",
+    "deploy": "RUN --name --list --remove",
     "evaluate": "RUN",
     "gate": "RUN --family",
     "chat": "NAME --beside",
@@ -53,6 +53,7 @@ def test_help_waits_for_nothing_heavy(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        "deploy", "deploy RUN", "deploy --name x", "deploy --list --remove x", "deploy RUN --name x --list",
         "nonsense", "run", "run LOGS", "run --name x", "run LOGS --name x --quant Q9",
         "run LOGS --name x --deploy moon",
         "run LOGS --name x --context-chars 10", "run LOGS --name x --max-steps 0", "run LOGS --name x --eval-rows 0",

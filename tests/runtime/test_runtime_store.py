@@ -43,6 +43,17 @@ def test_what_is_put_is_found(home: Path, model: Path) -> None:
     assert store.find("mine")[0].read_bytes() == b"first", "the run's file may go"
 
 
+def test_what_is_removed_is_gone_and_the_runs_file_stays(home: Path, model: Path) -> None:
+    store.put(card(), model, force=False)
+    store.put(card("other"), model, force=False)
+    store.remove("mine")
+    assert store.names() == ["other"]
+    assert [path.name for path in (home / "models").iterdir()] == ["other"]
+    assert model.read_bytes() == b"first"
+    with pytest.raises(RunError, match=r"no model named 'mine'.*there is: other"):
+        store.remove("mine")
+
+
 def test_where_files_cannot_be_linked_they_are_copied(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def other_disk(*args: object) -> None:
         raise OSError("invalid cross-device link")

@@ -319,7 +319,6 @@ def require_free(name: str, deploy: str, force: bool, run: Path) -> None:
 def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progress: Progress) -> dict[str, Any]:
     """The model file under a name, in Ollama or in the embedded store."""
     from locum.export.base_file import base_model_file
-    from locum.export.modelfile import describe_for_ollama
     from locum.runtime import store
 
     engine = choose_engine(deploy_to)
@@ -329,21 +328,37 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
     require_free(name, engine, force, run)
     resolved, renderer = _prepared(base, progress)
     if engine == "ollama":
-        from locum.runtime.ollama import Ollama
-
-        described = describe_for_ollama(resolved, renderer)
-        Ollama().create(name, model, progress=progress, **msgspec.structs.asdict(described))
-    else:
-        card = store.Card(
-            name=name,
-            base=base,
-            base_file=str(base_model_file(resolved, renderer, quantization_of(model), progress)),
-            sha256=files.sha256_file(model),
-            run=str(run.resolve()),
-            licence=resolved.licence,
-        )
-        store.put(card, model, force=True)  # whether the name is free is settled above
+        return {"engine": engine, "name": name, "rendering": _into_ollama(run, name, resolved, renderer, progress)}
+    card = store.Card(
+        name=name,
+        base=base,
+        base_file=str(base_model_file(resolved, renderer, quantization_of(model), progress)),
+        sha256=files.sha256_file(model),
+        run=str(run.resolve()),
+        licence=resolved.licence,
+    )
+    store.put(card, model, force=True)  # whether the name is free is settled above
     return {"engine": engine, "name": name}
+
+
+def _into_ollama(
+    run: Path, name: str, resolved: "Base", renderer: "Renderer", progress: Progress
+) -> dict[str, Any] | None:
+    """The model file into Ollama. Returns how far its prompts are training's, where this Ollama tells."""
+    from locum.dataset.store import read_rows
+    from locum.export.modelfile import describe_for_ollama, plain_conversations
+    from locum.runtime.ollama import Ollama
+    from locum.runtime.ollama_parity import Rendering, check_rendering
+
+    server, described = Ollama(), describe_for_ollama(resolved, renderer)
+    held_out = read_rows(run / "dataset", "test")[:24] if (run / "dataset").is_dir() else []
+    found: list[Rendering | None] = []
+
+    def check(made: str) -> None:
+        found.append(check_rendering(server, made, renderer, plain_conversations(), held_out))
+
+    server.create(name, model_file_of(run), check=check, progress=progress, **msgspec.structs.asdict(described))
+    return None if found[0] is None else msgspec.to_builtins(found[0])  # type: ignore[no-any-return]
 
 
 def evaluate(run: Path, name: str, base: str, eval_rows: int, progress: Progress) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def describe_for_ollama(base: Base, renderer: Renderer) -> OllamaModel:
             the same; the message says where.
     """
     try:
-        frame = find_frame(renderer, _conversations())
+        frame = find_frame(renderer, plain_conversations())
     except ExportError as error:
         raise ExportError(
             f"no template for Ollama says what training rendered for {base.name!r}: {error}; "
@@ -50,8 +50,9 @@ def describe_for_ollama(base: Base, renderer: Renderer) -> OllamaModel:
     )
 
 
-def _conversations() -> list[Conversation]:
-    """The certificate's shapes. Some templates cut the space around a message, which a Go template cannot."""
+def plain_conversations() -> list[Conversation]:
+    """The certificate's shapes as every engine can have them: some templates cut the space around a message, which
+    a Go template cannot."""
     return [
         (name, tuple(msgspec.structs.replace(message, content=message.content.strip()) for message in messages), tools)
         for name, messages, tools in conversations((), 0)

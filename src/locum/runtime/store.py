@@ -82,6 +82,12 @@ def put(card: Card, model: Path, force: bool) -> None:
         files.write_json(partial / "card.json", card)
 
 
+def remove(name: str) -> None:
+    """Remove a stored model; raises as `find`."""
+    find(name)
+    files.remove(models_folder() / name)
+
+
 def find(name: str) -> tuple[Path, Card]:
     """The model file stored under a name, and its card.
 
