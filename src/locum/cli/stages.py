@@ -358,7 +358,7 @@ def _into_ollama(
         found.append(check_rendering(server, made, renderer, plain_conversations(), held_out))
 
     server.create(name, model_file_of(run), check=check, progress=progress, **msgspec.structs.asdict(described))
-    return None if found[0] is None else msgspec.to_builtins(found[0])  # type: ignore[no-any-return]
+    return None if found[0] is None else msgspec.to_builtins(found[0])
 
 
 def evaluate(run: Path, name: str, base: str, eval_rows: int, progress: Progress) -> dict[str, Any]:

@@ -12,14 +12,12 @@ from typing import Any
 import msgspec
 
 from locum.errors import ExportError, TrainingError
+from locum.export.conversations import Conversation
 from locum.training.chat_template import Renderer
 from locum.types import Message, ToolCall
 
 Between = tuple[str, str]
 """The role that spoke (empty: nobody yet) and the role that speaks next."""
-
-Conversation = tuple[str, tuple[Message, ...], tuple[dict[str, Any], ...]]
-"""Name, messages, tools."""
 
 
 class Calls(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ import json
 import msgspec
 
 from locum.errors import ExportError
-from locum.export.conversations import conversations
-from locum.export.frame import Conversation, Frame, find_frame
+from locum.export.conversations import Conversation, conversations
+from locum.export.frame import Frame, find_frame
 from locum.export.go_template import go_template
 from locum.training.base import Base
 from locum.training.chat_template import Renderer

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from locum.errors import EngineError, TrainingError
-from locum.export.frame import Conversation
+from locum.export.conversations import Conversation
 from locum.export.parity import first_difference
 from locum.runtime.ollama import Ollama, same_but_for_json
 from locum.training.chat_template import Renderer
