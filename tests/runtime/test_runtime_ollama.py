@@ -1,7 +1,7 @@
 """What Ollama is told, and how each of its answers is taken, against a server that speaks as it does."""
 
 import hashlib
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,10 +176,12 @@ def test_versions_that_will_do(fake: FakeOllama, model: Path, version: str | Non
 
 
 def test_an_ollama_that_is_slow(fake: FakeOllama, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fake, "show", lambda name: time.sleep(1.5))
-    slow = Ollama(fake.host, patience=0.5)
+    answered = threading.Event()
+    monkeypatch.setattr(fake, "show", lambda name: answered.wait(20) and {})
+    slow = Ollama(fake.host, patience=2)
     with pytest.raises(EngineError, match="did not take the model 'mine': timed out"):
         slow.create("mine", model, template="", system="", stop=[], parameters={}, licence="")
+    answered.set()
     assert fake.made == {}
 
 
