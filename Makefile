@@ -42,10 +42,13 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Side by side with TRL + PEFT on the same rows, in one run.
+# Side by side with TRL + PEFT on the same rows, in one run, then what cost grows with; hours, on an idle machine.
+# BENCH=--quick shows in minutes that everything runs.
+BENCH ?=
 bench: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt trl
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/train_vs_trl.py $(BENCH)
+	$(BIN)/python benchmarks/train_scale.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,12 +1,11 @@
 """The same function over many things on a Ray cluster, through Ray Data (https://docs.ray.io/en/latest/data)."""
 
 import pickle
-import re
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from locum.errors import EngineError
+from locum.ray_cluster import connect
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -22,30 +21,14 @@ class RayData:
         """Connect.
 
         Args:
-            address: what Ray connects to: `HOST:PORT`, `ray://HOST:PORT`, `auto` for the cluster that this computer
-                belongs to, `local` for one that is started here and stopped with this process.
+            address: as for `locum.ray_cluster.connect`.
             version: says what has to be the same on every node for outcomes to be the same as here.
 
         Raises:
             EngineError: Ray is not installed, or no cluster answers.
         """
-        try:
-            import ray
-        except ImportError:
-            raise EngineError(f"--ray {address} needs Ray; install `locum[ray]`") from None
+        connect(address)
         self._version = version
-        _check_answers(address)
-        try:
-            ray.init(
-                address=address,
-                ignore_reinit_error=True,
-                log_to_driver=False,
-                configure_logging=False,
-                logging_level=40,
-            )
-        except Exception as error:
-            said = str(error).partition("\n")[0]
-            raise EngineError(f"no Ray cluster at {address!r}: {said}; start one with `ray start --head`") from None
 
     def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
         """As `Each`."""
@@ -69,21 +52,6 @@ class RayData:
                 yield pickle.loads(row["outcome"])
         except ray.exceptions.RayError as error:
             raise EngineError(f"the Ray cluster failed ({type(error).__name__}); its own logs say why") from None
-
-
-def _check_answers(address: str) -> None:
-    """Ray itself waits for minutes where nobody listens.
-
-    Raises:
-        EngineError: nobody does.
-    """
-    place = re.fullmatch(r"(?:ray://)?([^:/]+):(\d{1,5})", address)
-    if place is None:
-        return
-    try:
-        socket.create_connection((place[1], int(place[2])), timeout=10).close()
-    except (OSError, OverflowError):
-        raise EngineError(f"no Ray cluster at {address!r}; start one with `ray start --head`") from None
 
 
 class _Work:

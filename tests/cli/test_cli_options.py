@@ -12,6 +12,7 @@ from locum.evaluation.evaluate import EvaluateOptions
 from locum.export.quantize import QUANTIZATIONS
 from locum.training.base import ALIASES
 from locum.training.loop import TrainOptions
+from locum.training.trackers import TRACKERS
 
 
 def test_defaults_are_those_of_the_rooms() -> None:
@@ -30,6 +31,7 @@ def test_choices_are_those_of_the_rooms() -> None:
     assert set(options.QUANTIZATIONS) == set(QUANTIZATIONS)
     assert options.DEFAULT_QUANT in QUANTIZATIONS
     assert options.DEFAULT_BASE in ALIASES
+    assert set(options.TRACKERS) == set(TRACKERS)
 
 
 def test_layers_are_all_or_so_many_at_the_top() -> None:

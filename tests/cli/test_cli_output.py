@@ -72,7 +72,11 @@ def test_long_work_says_where_it_is_when_nobody_watches(
     voice.progress("quick", 1, 1)
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["train: 16 of 40 loss 16", "train: 32 of 40 loss 32", "train: 40 of 40 loss 40"]
+    assert err.splitlines() == [
+        "train: 16 of 40 loss 16, 0:24 left",
+        "train: 32 of 40 loss 32, 0:08 left",
+        "train: 40 of 40 loss 40",
+    ]
 
 
 def test_a_terminal_is_handed_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

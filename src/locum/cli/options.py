@@ -66,6 +66,7 @@ DEFAULT_LAYERS = "all"
 QUANTIZATIONS = (
     "Q8_0", "F32", "F16", "BF16", "Q6_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K_M", "Q4_1", "Q4_0",
 )  # fmt: skip
+TRACKERS = ("tensorboard", "mlflow", "wandb")
 DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
 
 

@@ -47,7 +47,7 @@ class Output:
         self._text = Console(stderr=json, highlight=False, soft_wrap=True, emoji=False)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._begun: dict[str, float] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
         self._last_line = 0.0
 
     def say(self, text: str = "", style: str | None = None) -> None:
@@ -71,11 +71,13 @@ class Output:
         if self.quiet:
             return
         now = time.monotonic()
-        begun = self._begun.setdefault(work, now)
+        begun, before = self._begun.setdefault(work, (now, done))
         if not sys.stderr.isatty():
             if now - max(begun, self._last_line) > _LINE_EVERY or (done >= total and now - begun > _SHOW_AFTER):
                 self._last_line = now
-                print(printable(f"{work}: {done} of {total} {note}".rstrip()), file=sys.stderr, flush=True)
+                left = _left(now - begun, done - before, total - done)
+                said = f"{work}: {done} of {total} {note}".rstrip()
+                print(printable(said + left), file=sys.stderr, flush=True)
         else:
             self._bar(work, done, total, printable(note))
         if done >= total:
@@ -120,6 +122,14 @@ class Output:
             traceback.print_exception(error)
         print(f"error: {printable(describe(error))}", file=sys.stderr, flush=True)
         raise typer.Exit(1) from None
+
+
+def _left(seconds: float, done: int, to_do: int) -> str:
+    """What remains at the pace so far, as `, 2:05 left`; nothing where that is nought or unknown."""
+    if done <= 0 or to_do <= 0:
+        return ""
+    minutes, rest = divmod(round(seconds / done * to_do), 60)
+    return f", {minutes}:{rest:02} left"
 
 
 def describe(error: BaseException) -> str:

@@ -40,8 +40,8 @@ def versions() -> dict[str, str]:
 def digests(run: Path) -> dict[str, str]:
     """SHA-256 of what later work is held against: rows, adapter, model file, results."""
     named = ("dataset/train.jsonl", "dataset/valid.jsonl", "dataset/test.jsonl", "adapter/adapter_model.safetensors")
-    found = [run / name for name in (*named, "evaluation/results.json")]
-    return {str(path.relative_to(run)): files.sha256_file(path) for path in [*found, *(run / "model").glob("*.gguf")]}
+    found = [*(run / name for name in (*named, "evaluation/results.json")), *(run / "model").glob("*.gguf")]
+    return {str(path.relative_to(run)): files.sha256_file(path) for path in found}
 
 
 def now() -> str:
@@ -118,21 +118,28 @@ def same_rows(one: Path, other: Path) -> bool:
 
 
 def train(
-    dataset: Path, base: str, run: Path, options: Any, progress: Progress, canaries: bool = False
+    dataset: Path,
+    base: str,
+    run: Path,
+    options: Any,
+    progress: Progress,
+    canaries: bool = False,
+    tracker: str | None = None,
+    ray: str | None = None,
 ) -> dict[str, Any]:
     """Rows to an adapter."""
     from locum.dataset.store import read_rows
     from locum.training.base import resolve_base
-    from locum.training.loop import train as train_adapter
+    from locum.training.ray_train import trainer
+    from locum.training.trackers import tracked
 
     resolved = resolve_base(base, progress)
-    rows = read_rows(dataset, "train")
-    if canaries:
-        rows = _with_canaries(rows, resolved, run, options.seed)
-    else:
-        files.remove(run / "canaries.json")
-    result = train_adapter(rows, read_rows(dataset, "valid"), resolved, run, options, progress)
-    return msgspec.to_builtins(result)  # type: ignore[no-any-return]
+    files.remove(run / "canaries.json")
+    rows, valid = read_rows(dataset, "train"), read_rows(dataset, "valid")
+    rows = _with_canaries(rows, resolved, run, options.seed) if canaries else rows
+    with tracked(tracker, run, options) as told:
+        trained: Any = trainer(ray)(rows, valid, resolved, run, options, progress, observe=told)
+    return dict(msgspec.to_builtins(trained))
 
 
 def _with_canaries(rows: "list[Row]", base: "Base", run: Path, seed: int) -> "list[Row]":

@@ -22,6 +22,13 @@ def train(
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
     canaries: o.Canaries = False,
+    track: Annotated[
+        str | None, typer.Option("--track", help="Show the curve in tensorboard, mlflow or wandb, too.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: HOST:PORT, auto or local."),
+    ] = None,
     force: o.Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -29,6 +36,8 @@ def train(
 ) -> None:
     """Rows to an adapter, in PEFT's format."""
     top = o.top_layers(layers)
+    if track not in (None, *o.TRACKERS):
+        raise typer.BadParameter(f"{track!r} is none of {', '.join(o.TRACKERS)}", param_hint="--track")
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         import shutil
 
@@ -61,7 +70,9 @@ def train(
             seed=seed,
             skip_bad=skip_bad,
         )
-        trained = stages.train(out / "dataset", o.settled(base), out, options, voice.progress, canaries)
+        trained = stages.train(
+            out / "dataset", o.settled(base), out, options, voice.progress, canaries, tracker=track, ray=ray
+        )
         show.training(voice, trained)
         voice.say(f"adapter {out / 'adapter'}")
         voice.result({"run": str(out), "adapter": str(out / "adapter"), **trained})
