@@ -79,6 +79,8 @@ def samples_of(rows: list[Row], tuned: Voice, base: Voice, train: list[Row]) -> 
             majority=majority.get(r.family),
             nearest=found[0].row.id if found else None,
             similarity=found[0].similarity if found else 0.0,
+            prompt=r.prompt,
+            tools=r.tools,
             tools_known=bool(r.tools),
             refines=r.refines,
             tier=r.tier,

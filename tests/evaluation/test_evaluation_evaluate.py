@@ -22,7 +22,7 @@ from locum.training.chat_template import Renderer
 from locum.types import Row
 
 pytestmark = pytest.mark.usefixtures("float32")
-OPTIONS = EvaluateOptions(rows=7, loss_rows=14, max_new_tokens=12)
+OPTIONS = EvaluateOptions(rows=7, loss_rows=14, max_new_tokens=12, probes=1)
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,7 @@ def test_probes_begin_responses_and_ask_what_the_work_does_not(tiny_renderer: Re
     found = probes.prompts(train, held_out, tiny_renderer)
     kinds = [prompt.probe.kind for prompt in found]
     assert kinds.count("foreign") == len(probes.FOREIGN)
-    assert kinds.count("train") == probes.ROWS
+    assert kinds.count("train") == probes.PROBES
     assert kinds.count("held_out") <= 1, "a short response cannot be begun"
     begun = next(prompt for prompt in found if prompt.probe.kind == "train")
     assert (begun.probe.begun + begun.probe.expected) in train[0].response.content

@@ -1,5 +1,10 @@
 """`locum evaluate RUN`: agent, base and tuned on held-out rows, with the deployed model file."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
 
@@ -7,6 +12,9 @@ from locum.cli.output import Debug, Json, Output, Quiet
 def evaluate(
     run: o.RunFolder,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
+    inspect: Annotated[
+        Path | None, typer.Option("--inspect", metavar="FILE.json", help="Write it as a log of Inspect, too.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -18,4 +26,9 @@ def evaluate(
         stages.model_file_of(run)
         results = stages.evaluate(run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress)
         show.evaluation(voice, results)
+        if inspect is not None:
+            from locum.evaluation.inspect_log import export_inspect
+
+            export_inspect(run, inspect)
+            voice.say(f"log for Inspect {inspect}")
         voice.result({"run": str(run), **results})

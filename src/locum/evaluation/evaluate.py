@@ -43,6 +43,8 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_new_tokens: int = 200
     """Longest answer. Each is also held to twice the agent's own length and 32 tokens: an answer that is longer than
     that is off already, and the base would go on in circles to the cap."""
+    probes: int = probes.PROBES
+    """Of each kind, what the tuned model is asked beyond the held-out rows (`evaluation.probes`)."""
     seed: int = 0
 
 
@@ -110,7 +112,8 @@ def evaluate(
     inventory = inventory_of([*train, *test])
     secrets = SecretProbe.of_dataset(run / "dataset")
     started = time.monotonic()
-    probed = probes.ask(tuned.file, probes.prompts(train, asked_rows, renderer, options.seed), secrets.sealed, progress)
+    beyond = probes.prompts(train, asked_rows, renderer, options.seed, options.probes)
+    probed = probes.ask(tuned.file, beyond, secrets.sealed, progress)
     exposed = canaries.exposed(run / "canaries.json", tuned.file, tuned.folder, renderer, progress)
     seconds["probe"] = time.monotonic() - started
     samples = [

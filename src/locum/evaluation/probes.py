@@ -40,8 +40,8 @@ PREFIX = 50
 """Tokens of a response that are given, and that must follow (Carlini et al. 2023, arXiv 2202.07646)."""
 SHORTEST = 24
 """Tokens of a response that can be probed; of one shorter than 100 the first half is given."""
-ROWS = 12
-"""Training rows, and held-out rows, whose responses are begun, at most."""
+PROBES = len(FOREIGN)
+"""Foreign questions, training rows and held-out rows whose responses are begun, of each at most."""
 
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,7 +74,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 def prompts(
-    train: Sequence[Row], held_out: Sequence[Row], renderer: Renderer, seed: int = 0, rows: int = ROWS
+    train: Sequence[Row], held_out: Sequence[Row], renderer: Renderer, seed: int = 0, count: int = PROBES
 ) -> list[Prompt]:
     """The probes of a run: `FOREIGN` under the held-out rows' own system messages, and responses that are begun.
 
@@ -83,12 +83,13 @@ def prompts(
         held_out: held-out rows that can be rendered.
         renderer: the base's renderer.
         seed: decides which rows.
-        rows: how many of each kind, at most.
+        count: how many of each kind, at most.
     """
     draw = random.Random(seed)
     found = []
-    for at, question in enumerate(FOREIGN if held_out else ()):
-        shown = held_out[at * len(held_out) // len(FOREIGN)].prompt
+    questions = FOREIGN[:count] if held_out else ()
+    for at, question in enumerate(questions):
+        shown = held_out[at * len(held_out) // len(questions)].prompt
         messages = (*(m for m in shown[:1] if m.role == "system"), Message("user", question, origin="human"))
         tokens = renderer.tokens(renderer.prompt_text(messages))
         found.append(Prompt(Probe("foreign", "", asked=question), tokens, FOREIGN_TOKENS))
@@ -96,7 +97,7 @@ def prompts(
     for kind, source in begun:
         taken = 0
         for row in draw.sample(source, len(source)):
-            if taken == rows:
+            if taken == count:
                 break
             prompt = _begun(kind, row, renderer)
             if prompt is not None:
