@@ -196,8 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted != found:
             self._answer(400, {"error": f'digest mismatch, expected "{wanted}", got "{found}"'})
         else:
-            self._answer(200 if wanted in self.fake.blobs else 201, None)
+            known = wanted in self.fake.blobs
             self.fake.blobs[wanted] = body
+            self._answer(200 if known else 201, None)
 
     def _create(self, asked: dict[str, Any]) -> None:
         fake = self.fake
