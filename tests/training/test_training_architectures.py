@@ -163,7 +163,7 @@ def test_gradients_are_those_of_plain_rows(model_type: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("model_type", ["llama", "mistral", "gemma2", "phi3"])
 def test_gradients_of_long_blocks(model_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond `SHORT` other kernels run; a few queries at a time where there is a window or a cap."""
+    """A few queries at a time, whose weights are made again beyond `SHORT`."""
     monkeypatch.setattr(attention, "SHORT", 16)
     monkeypatch.setattr(attention, "_QUERIES", 7)
     monkeypatch.setattr(attention, "_TOGETHER", 4)

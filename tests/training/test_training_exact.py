@@ -30,7 +30,7 @@ SHAPE = LoraShape(rank=4, alpha=12)
 
 
 def long_rows() -> list[Row]:
-    """Three chained turns whose blocks go through both kernels: below and above `SHORT` tokens."""
+    """Three chained turns whose blocks go both ways: below and above `SHORT` tokens."""
     story = "The order W-1204 is late by 12 days; why? "
     return turns(
         system("Be brief."),
@@ -95,7 +95,7 @@ def test_loss_and_gradients_are_those_of_plain_rows_through_peft(
     sequences = chain(encoded)
     lengths = [len(sequence.tokens) for sequence in sequences]
     assert max(len(sequence.targets) for sequence in sequences) >= 3, "three rows of one session are chained"
-    assert min(lengths) < SHORT < max(lengths), "both kernels run"
+    assert min(lengths) < SHORT < max(lengths), "weights are kept and made again"
 
     losses = target_losses(model, sequences)
     losses.mean().backward()

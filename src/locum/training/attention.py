@@ -16,14 +16,15 @@ from locum.errors import TrainingError
 
 NAME = "locum_blocks"
 
-SHORT = 768
-"""Blocks up to this many tokens go through plain matrix products, longer ones through SDPA, on a CPU
-(benchmarks/attention.py)."""
+SHORT = 1024
+"""Blocks up to this many tokens keep their attention weights for the backward pass; those of longer ones would fill the
+memory (18 MiB a layer at 2,048 tokens, growing with the square) and are made again."""
 _TOGETHER = 96
 """Neighbouring blocks are computed as one under a common mask up to this many tokens: below, calls cost more than
 products."""
-_QUERIES = 256
-"""Queries at a time where a long block has a window or capped scores, which SDPA's fast kernels do not know."""
+_QUERIES = 128
+"""Queries of a block at a time: each part meets the keys up to its own end alone, so little is computed in vain
+(docs/decisions/0003-attention-kernel.md)."""
 _ONE_CALL = frozenset({"cuda", "mps"})
 """Devices that mind calls more than masked scores: there one call covers the whole pack."""
 _NEUTRAL = {"dropout", "position_ids", "use_cache", "cache_position", "output_attentions", "is_causal"}
@@ -44,6 +45,14 @@ class Blocks:
         for lengths in self._groups:
             yield start, lengths
             start += sum(lengths)
+
+    def part_mask(self, before: int, queries: int, window: int | None, repeat: int, like: torch.Tensor) -> torch.Tensor:
+        """`mask` of some queries of one block that has `before` keys before them: [repeat x queries, keys]."""
+        key = (before, queries, window, repeat)
+        if key not in self._masks:
+            place = torch.arange(before + queries, device=like.device)
+            self._masks[key] = _additive(_seen(place[before:], place, window), like.dtype).repeat(repeat, 1)
+        return self._masks[key]
 
     def mask(self, lengths: Sequence[int], window: int | None, repeat: int, like: torch.Tensor) -> torch.Tensor:
         """What is added to scores: 0 where a query may look, else minus infinity. [repeat x tokens, tokens]"""
@@ -137,34 +146,36 @@ def attend(
     for start, lengths in blocks.groups():
         end = start + sum(lengths)
         q, k, v = query[0, :, start:end], key[0, :, start:end], value[0, :, start:end]
-        window = sliding_window if sliding_window is not None and sliding_window < max(lengths) else None
-        if end - start <= SHORT:
-            repeat = q.shape[0] // k.shape[0]
-            mask = blocks.mask(lengths, window, repeat, q)
+        if len(lengths) > 1:
+            mask = blocks.mask(lengths, sliding_window, q.shape[0] // k.shape[0], q)
             parts.append(_Products.apply(q, k, v, mask, scale, softcap))  # type: ignore[no-untyped-call]
         else:
-            parts.append(_long(q, k, v, scale, window, softcap))
+            parts.append(_block(q, k, v, scale, sliding_window, softcap, blocks))
     return torch.cat(parts, dim=1).transpose(0, 1).unsqueeze(0), None
 
 
-def _long(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None, softcap: float | None
+def _block(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+    blocks: Blocks,
 ) -> torch.Tensor:
-    """One long block: SDPA where it has a kernel, else products of some queries at a time, made again for backward."""
-    if window is None and not softcap:
-        gqa = key.shape[0] != query.shape[0]
-        return functional.scaled_dot_product_attention(
-            query[None], key[None], value[None], is_causal=True, scale=scale, enable_gqa=gqa
-        )[0]
+    """One block, some queries at a time."""
+    heads, tokens = query.shape[:2]
+    window = window if window is not None and window < tokens else None
     parts: list[torch.Tensor] = []
-    repeat = query.shape[0] // key.shape[0]
-    for start in range(0, query.shape[1], _QUERIES):
-        end = min(start + _QUERIES, query.shape[1])
+    for start in range(0, tokens, _QUERIES):
+        end = min(start + _QUERIES, tokens)
         first = 0 if window is None else max(0, start - window + 1)
-        seen = _seen(torch.arange(start, end), torch.arange(first, end), window).to(query.device)
-        mask = _additive(seen, query.dtype).repeat(repeat, 1)
-        q, k, v = query[:, start:end], key[:, first:end], value[:, first:end]
-        parts.append(checkpoint(_Products.apply, q, k, v, mask, scale, softcap, use_reentrant=False))
+        mask = blocks.part_mask(start - first, end - start, window, heads // key.shape[0], query)
+        part = (query[:, start:end], key[:, first:end], value[:, first:end], mask, scale, softcap)
+        if tokens > SHORT:
+            parts.append(checkpoint(_Products.apply, *part, use_reentrant=False))
+        else:
+            parts.append(_Products.apply(*part))  # type: ignore[no-untyped-call]
     return torch.cat(parts, dim=1)
 
 
