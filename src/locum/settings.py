@@ -1,4 +1,4 @@
-"""What a user settles once, in `locum.toml`: families of their own, and who the agent is.
+"""What a user settles once, in `locum.toml`: families of their own, who the agent is, and words of their field.
 
 Read from the file that is named, else from `locum.toml` in the working directory, else nothing is settled. Every
 mistake in it is one line that names the file and the key: a rule that silently does nothing would be worse.
@@ -55,11 +55,21 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The agent's names in logs that hold several people, as those logs write them."""
 
 
+class Lexicons(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[lexicons]` table: phrases by which evaluation tells tokens apart, added to those that Locum brings."""
+
+    verdict: tuple[str, ...] = ()
+    qualifier: tuple[str, ...] = ()
+    function_word: tuple[str, ...] = ()
+    domain_vocabulary: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that `locum.toml` settles."""
 
     families: tuple[FamilyRule, ...] = ()
     agent: AgentSettings = AgentSettings()
+    lexicons: Lexicons = Lexicons()
     file: str | None = None
     """Where it was read from."""
 
@@ -91,8 +101,8 @@ def load_settings(path: Path | None = None) -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is no TOML: {error}; mend it there") from None
     for key in settled:
-        if key not in ("families", "agent"):
-            raise SettingsError(f"{path}: unknown key {key!r}; there are `[[families]]` and `[agent]`")
+        if key not in ("families", "agent", "lexicons"):
+            raise SettingsError(f"{path}: unknown key {key!r}; there are `[[families]]`, `[agent]` and `[lexicons]`")
     listed = settled.get("families", [])
     if not isinstance(listed, list):
         raise SettingsError(f"{path}: `families` is one table; begin each rule with [[families]]")
@@ -101,7 +111,8 @@ def load_settings(path: Path | None = None) -> Settings:
     agent = _convert(path, "agent", settled.get("agent", {}), AgentSettings)
     if any(not login.strip() for login in agent.logins):
         raise SettingsError(f"{path}: agent.logins holds an empty name; leave it out")
-    return Settings(families=rules, agent=agent, file=str(path))
+    lexicons = _convert(path, "lexicons", settled.get("lexicons", {}), Lexicons)
+    return Settings(families=rules, agent=agent, lexicons=lexicons, file=str(path))
 
 
 def _rule(path: Path, where: str, item: Any) -> FamilyRule:

@@ -12,7 +12,9 @@ from small_models import row, says, system, turns, user, write_adapter
 from locum import files
 from locum.dataset.store import encode_row
 from locum.errors import DatasetError
-from locum.evaluation.evaluate import EvaluateOptions, Model, evaluate
+from locum.evaluation import nll
+from locum.evaluation.evaluate import EvaluateOptions, evaluate
+from locum.evaluation.losses import Model
 from locum.evaluation.results import Results, Sample
 from locum.export.fuse import fuse
 from locum.export.gguf_file import write_gguf
@@ -40,6 +42,12 @@ def put(run: Path, train: list[Row], test: list[Row]) -> None:
     (run / "dataset").mkdir(parents=True)
     for split, rows in (("train", train), ("test", test)):
         (run / "dataset" / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
+    (run / "dataset" / "contrast.jsonl").write_bytes(b"")
+
+
+def own_context(run: Path) -> pl.DataFrame:
+    """The table's lines in the rows' own contexts."""
+    return nll.read(run / "evaluation" / "nll.parquet").filter(pl.col("context") == "own")
 
 
 def held_out() -> list[Row]:
@@ -65,18 +73,18 @@ def test_the_table_adds_up_to_the_results(
     evaluated: tuple[Path, list[Row], Results], tiny_renderer: Renderer, models: tuple[Model, Model]
 ) -> None:
     run, test, results = evaluated
-    table = pl.read_parquet(run / "evaluation" / "nll.parquet")
+    table = own_context(run)
     assert table["row"].n_unique() == results.scored.rows == 14 < results.scored.of_rows == len(test)
-    means = dict(table.group_by("arm").agg(pl.col("nll").cast(pl.Float64).mean()).iter_rows())
+    means = dict(table.group_by("arm").agg(pl.col("loss").cast(pl.Float64).mean()).iter_rows())
     assert means.keys() == {"base", "tuned"}
     for arm, mean in means.items():
         assert results.loss[arm].estimate == pytest.approx(mean, abs=1e-5)
     assert results.loss["base-tuned"].estimate == pytest.approx(means["base"] - means["tuned"], abs=1e-5)
-    both = table.pivot("arm", index=["row", "position"], values="nll")
+    both = table.pivot("arm", index=["row", "position"], values="loss")
     assert np.abs(both["base"].to_numpy() - both["tuned"].to_numpy()).mean() > 0.05, "two models, not one twice"
     for family, arms in results.loss_by_family.items():
         mine = table.filter((pl.col("family") == family) & (pl.col("arm") == "tuned"))
-        assert arms["tuned"].estimate == pytest.approx(mine["nll"].cast(pl.Float64).mean(), abs=1e-5)
+        assert arms["tuned"].estimate == pytest.approx(mine["loss"].cast(pl.Float64).mean(), abs=1e-5)
     by_id = {row.id: row for row in test}
     for (row_id, arm), part in table.group_by(["row", "arm"]):
         encoded = tiny_renderer.encode(by_id[str(row_id)])
@@ -88,13 +96,13 @@ def test_the_table_adds_up_to_the_results(
     with Scorer(models[1].file, models[1].folder) as scorer:
         expected = scorer.score([tiny_renderer.encode(shape)])[0]
     mine = table.filter((pl.col("row") == shape.id) & (pl.col("arm") == "tuned")).sort("position")
-    np.testing.assert_allclose(mine["nll"].to_numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(mine["loss"].to_numpy(), expected, atol=1e-5)
 
 
 def test_samples_hold_the_three_voices(evaluated: tuple[Path, list[Row], Results], tiny_renderer: Renderer) -> None:
     run, test, results = evaluated
     samples = files.read_jsonl(run / "evaluation" / "samples.jsonl", Sample)
-    table = pl.read_parquet(run / "evaluation" / "nll.parquet")
+    table = own_context(run)
     assert len(samples) == results.generated.rows == 7
     assert {sample.family for sample in samples} == {"tool_decision", "reply", "post"}, "every family has its turn"
     by_id = {row.id: row for row in test}
@@ -107,7 +115,7 @@ def test_samples_hold_the_three_voices(evaluated: tuple[Path, list[Row], Results
         assert sample.tools_known == bool(shape.tools)
         for arm, answer in (("base", sample.base), ("tuned", sample.tuned)):
             mine = table.filter((pl.col("row") == sample.row) & (pl.col("arm") == arm))
-            assert answer.loss == pytest.approx(mine["nll"].cast(pl.Float64).mean(), abs=1e-5)
+            assert answer.loss == pytest.approx(mine["loss"].cast(pl.Float64).mean(), abs=1e-5)
             assert len(answer.text) <= OPTIONS.max_new_tokens * longest
         assert sample.majority == ("wait" if sample.family == "tool_decision" else None)
     assert any(sample.base.text != sample.tuned.text for sample in samples), "two models, not one"
@@ -127,6 +135,7 @@ def test_results_are_written_as_they_are_returned(
     assert sorted(path.name for path in (run / "evaluation").iterdir()) == [
         "nll.parquet",
         "probes.jsonl",
+        "questions.parquet",
         "results.json",
         "samples.jsonl",
         "signatures.json",
@@ -148,9 +157,9 @@ def test_nothing_held_out(tmp_path: Path, tiny_renderer: Renderer, models: tuple
     assert [bool(part) for part in (results.loss, results.competence, results.resemblance)] == [False] * 3
     assert results.signatures == {}
     assert (results.scored.rows, results.generated.rows) == (0, 0)
-    table = pl.read_parquet(tmp_path / "evaluation" / "nll.parquet")
+    table = nll.read(tmp_path / "evaluation" / "nll.parquet")
     assert table.is_empty()
-    assert {"row", "lineage", "arm", "position", "token", "nll"} <= set(table.columns)
+    assert {"row", "lineage", "arm", "position", "token", "loss"} <= set(table.columns)
     assert files.read_jsonl(tmp_path / "evaluation" / "samples.jsonl", Sample) == []
 
 

@@ -12,6 +12,7 @@ from locum.cli.output import Debug, Json, Output, Quiet
 def evaluate(
     run: o.RunFolder,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
+    settings: o.Settings = None,
     inspect: Annotated[
         Path | None, typer.Option("--inspect", metavar="FILE.json", help="Write it as a log of Inspect, too.")
     ] = None,
@@ -24,7 +25,9 @@ def evaluate(
         from locum.cli import show, stages
 
         stages.model_file_of(run)
-        results = stages.evaluate(run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress)
+        results = stages.evaluate(
+            run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress, settings
+        )
         show.evaluation(voice, results)
         if inspect is not None:
             from locum.evaluation.inspect_log import export_inspect

@@ -106,7 +106,8 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
         "deploy", lambda: stages.deploy(folder, request.name, request.base, request.deploy, request.force, progress)
     )
     results = run.stage(
-        "evaluate", lambda: stages.evaluate(folder, request.name, request.base, request.eval_rows, progress)
+        "evaluate",
+        lambda: stages.evaluate(folder, request.name, request.base, request.eval_rows, progress, request.settings),
     )
     show.evaluation(voice, results)
     verdicts = run.stage("gate", lambda: stages.gate(folder))
@@ -177,6 +178,9 @@ def summary(
         "resemblance": {"loss": results["loss"], **results["resemblance"]},
         "competence": results["competence"],
         "signatures": results["signatures"],
+        "gains": results["gains"],
+        "choice": results["choice"],
+        "contrasts": results["contrasts"],
         "verdicts": verdicts,
         "report": report,
     }

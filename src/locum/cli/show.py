@@ -92,7 +92,9 @@ def evaluation(voice: Output, results: dict[str, Any]) -> None:
             room, _, measure = path.partition("/")
             if room == "resemblance":
                 voice.say(f"    {measure:<16} {why['kind'].replace('_', ' ')}: {why['why']}")
+    _gains(voice, results["gains"])
     _competence(voice, results)
+    _choice(voice, results)
     if results["signatures"]:
         voice.say("  going wrong (share of answers; excess is over the agent's own)")
     for name, arms in results["signatures"].items():
@@ -112,6 +114,31 @@ def _recovery(voice: Output, results: dict[str, Any]) -> None:
             voice.say(f"    {title:<16} {_interval(found)}")
         elif why:
             voice.say(f"    {title:<16} {why['kind'].replace('_', ' ')}: {why['why']}")
+
+
+def _gains(voice: Output, gains: dict[str, Any] | None) -> None:
+    """The drop in loss, as manner and as judgement."""
+    if gains is None or gains["headline"] is None:
+        voice.say("  type and instance: too few rows of other sessions to lend their prompts")
+        return
+    parts = gains["headline"]
+    voice.say(
+        f"  what training gained, in nats a token that is not copied: {_interval(parts['total'])}"
+        f" = type {_interval(parts['type'])} + instance {_interval(parts['instance'])}"
+        f" (on {_count(gains['rows'], 'row')}; {gains['too_few']} more have too few others)"
+    )
+
+
+def _choice(voice: Output, results: dict[str, Any]) -> None:
+    """Choosing among the options open at decisions, and the contrast sets."""
+    for family, choice in results["choice"].items():
+        shown = "  ".join(f"{arm} {_interval(choice['right'][arm])}" for arm in ("tuned", "base", "prior"))
+        skill = "  ".join(f"{arm} {_interval(choice['skill'][arm])}" for arm in ("tuned", "base"))
+        voice.say(f"    {family}, of the options open: {shown}  skill over the base rate: {skill}")
+    for kind, found in results["contrasts"].items():
+        shown = "  ".join(f"{arm} {_interval(found['right'][arm])}" for arm in ("tuned", "base", "overlap"))
+        faults = f"  but {', '.join(found['faults'])}" if found["faults"] else ""
+        voice.say(f"    {kind.replace('_', ' ')}: {shown}{faults}")
 
 
 _ARMS = ("tuned", "agent_replay", "base", "base_icl", "knn", "majority")

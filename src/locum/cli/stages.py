@@ -368,11 +368,15 @@ def _into_ollama(
     return None if found[0] is None else msgspec.to_builtins(found[0])
 
 
-def evaluate(run: Path, name: str, base: str, eval_rows: int, progress: Progress) -> dict[str, Any]:
+def evaluate(
+    run: Path, name: str, base: str, eval_rows: int, progress: Progress, settings: str | None = None
+) -> dict[str, Any]:
     """Agent, base and tuned on held-out rows."""
-    from locum.evaluation.evaluate import EvaluateOptions, Model
+    from locum.evaluation.evaluate import EvaluateOptions
     from locum.evaluation.evaluate import evaluate as measure
+    from locum.evaluation.losses import Model
     from locum.export.base_file import base_model_file
+    from locum.settings import load_settings
 
     resolved, renderer = _prepared(base, progress)
     model = model_file_of(run)
@@ -385,6 +389,7 @@ def evaluate(run: Path, name: str, base: str, eval_rows: int, progress: Progress
         renderer,
         EvaluateOptions(rows=eval_rows),
         progress,
+        load_settings(None if settings is None else Path(settings)).lexicons,
     )
     return msgspec.to_builtins(results)  # type: ignore[no-any-return]
 

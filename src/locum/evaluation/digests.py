@@ -6,7 +6,7 @@ from pathlib import Path
 
 from locum import __version__, files
 
-INPUTS = ("samples.jsonl", "probes.jsonl", "nll.parquet")
+INPUTS = ("samples.jsonl", "probes.jsonl", "nll.parquet", "questions.parquet")
 """Files of `evaluation/` from which every figure can be computed again."""
 SPLITS = ("train.jsonl", "test.jsonl")
 

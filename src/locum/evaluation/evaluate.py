@@ -12,23 +12,26 @@ from typing import get_args
 import msgspec
 
 from locum import files
-from locum.dataset.store import read_rows
+from locum.dataset.store import read_contrasts, read_rows
 from locum.errors import TrainingError
-from locum.evaluation import canaries, going_wrong, probes, summarise
+from locum.evaluation import canaries, going_wrong, nll, probes, summarise
 from locum.evaluation.answers import asked, inventory_of, read_answer
 from locum.evaluation.arms import Nearest, Neighbour, with_examples
+from locum.evaluation.choice import choices
 from locum.evaluation.competence import competence, lookups, majority_labels, stratum, tiers
+from locum.evaluation.contrast_checks import contrast_sets
 from locum.evaluation.digests import digests_of
+from locum.evaluation.gains import gains
+from locum.evaluation.losses import Model, Tables, own_losses, plan_rows, score_rows
 from locum.evaluation.resemblance.measure import resemblance
 from locum.evaluation.resemblance.vocabulary import own_words
 from locum.evaluation.results import Answer, Results, Sample, Stratum
 from locum.evaluation.sample import choose, describe
 from locum.evaluation.signatures.secrets import SecretProbe
-from locum.evaluation.summarise import Losses
 from locum.progress import Progress, silent
 from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.protocol import Completion, Sampling
-from locum.runtime.scorer import Scorer
+from locum.settings import Lexicons
 from locum.training.chat_template import Encoded, Renderer, parse_response
 from locum.types import Message, Row
 
@@ -48,13 +51,6 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class Model(msgspec.Struct, frozen=True):
-    """A model file and the folder that holds its config."""
-
-    file: Path
-    folder: Path
-
-
 def evaluate(
     run: Path,
     name: str,
@@ -64,6 +60,7 @@ def evaluate(
     renderer: Renderer,
     options: EvaluateOptions | None = None,
     progress: Progress = silent,
+    lexicons: Lexicons | None = None,
 ) -> Results:
     """Measure base and tuned against the agent on the run's held-out rows and write `RUN/evaluation`.
 
@@ -76,6 +73,7 @@ def evaluate(
         renderer: the base's renderer.
         options: caps.
         progress: told about scoring and generating.
+        lexicons: the user's own words, by which tokens are told apart, beside Locum's.
 
     Raises:
         DatasetError: the dataset is missing or damaged.
@@ -89,10 +87,12 @@ def evaluate(
     asked_rows = choose(scored, options.rows, options.seed)
     seconds: dict[str, float] = {}
     started = time.monotonic()
-    losses: dict[str, Losses] = {}
-    for arm, model in (("base", base), ("tuned", tuned)):
-        with Scorer(model.file, model.folder) as scorer:
-            losses[arm] = scorer.score([encoded[row.id] for row in scored], progress, f"score {arm}") if scored else []
+    tables = score_rows(
+        plan_rows(scored, encoded, train, read_contrasts(run / "dataset"), renderer, lexicons),
+        {"base": base, "tuned": tuned},
+        progress,
+    )
+    losses = {arm: own_losses(tables.table, arm, scored) for arm in ("base", "tuned")}
     seconds["score"] = time.monotonic() - started
     started = time.monotonic()
     written = {
@@ -165,11 +165,15 @@ def evaluate(
         tiers=tiers(samples),
         lookups=lookups(right.measures),
         undefined=alike.undefined | {f"competence/{path}": why for path, why in right.undefined.items()},
+        gains=gains(tables.table),
+        choice=choices(tables.table),
+        contrasts=contrast_sets(tables.questions),
+        token_forwards=tables.token_forwards,
         seconds=seconds,
         notes=(*_notes(test, asked_rows, left_out), *alike.notes),
     )
     signs = going_wrong.found_in(samples, probed, train, secrets.values, exposed)
-    return _write(run / "evaluation", results, samples, probed, signs, scored, encoded, losses)
+    return _write(run / "evaluation", results, samples, probed, signs, tables)
 
 
 def _encode(rows: Sequence[Row], renderer: Renderer) -> tuple[dict[str, Encoded], list[str]]:
@@ -261,33 +265,12 @@ def _write(
     samples: Sequence[Sample],
     probed: Sequence[probes.Probe],
     signs: going_wrong.Signatures,
-    rows: Sequence[Row],
-    encoded: dict[str, Encoded],
-    losses: dict[str, Losses],
+    tables: Tables,
 ) -> Results:
-    import polars as pl
-
-    # Types are stated, so that an evaluation without rows writes the same table.
-    schema = dict.fromkeys(("row", "session", "lineage", "family", "arm"), pl.String) | {
-        "position": pl.Int32,
-        "token": pl.Int32,
-        "nll": pl.Float32,
-    }
-    table: dict[str, list[object]] = {column: [] for column in schema}
-    for arm, values in losses.items():
-        for row, loss in zip(rows, values, strict=True):
-            response = encoded[row.id].tokens[encoded[row.id].response_start :]
-            count = len(response)
-            for column, value in (("row", row.id), ("session", row.session), ("lineage", row.lineage)):
-                table[column] += [value] * count
-            table["family"] += [row.family] * count
-            table["arm"] += [arm] * count
-            table["position"] += list(range(count))
-            table["token"] += response
-            table["nll"] += loss.tolist()
     with files.atomic_path(folder) as partial:
         partial.mkdir()
-        pl.DataFrame(table, schema=schema).write_parquet(partial / "nll.parquet")
+        nll.write(tables.table, partial / "nll.parquet")
+        nll.write(tables.questions, partial / "questions.parquet")
         files.write_jsonl(partial / "samples.jsonl", samples)
         files.write_jsonl(partial / "probes.jsonl", probed)
         files.write_json(partial / "signatures.json", signs)

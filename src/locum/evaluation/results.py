@@ -27,6 +27,66 @@ class Sampled(msgspec.Struct, frozen=True):
     cap: int
 
 
+class Gain(msgspec.Struct, frozen=True):
+    """What training gained on some tokens, in nats a token; total = type + instance."""
+
+    tokens: int
+    total: Estimate
+    type: Estimate
+    """Under other rows' prompts: manner."""
+    instance: Estimate
+    """What the row's own prompt adds: judgement."""
+    type_none: Estimate | None = None
+    """A check: type under a prompt that says nothing."""
+
+
+class Gains(msgspec.Struct, frozen=True, kw_only=True):
+    """Type and instance, by class of tokens and by family."""
+
+    rows: int
+    """Rows that have their donors; the figures are theirs."""
+    too_few: int
+    """Scored rows for whose family too few rows of other sessions can lend a prompt."""
+    donors: int
+    headline: Gain | None
+    """Without the classes of what is copied from the prompt, on which any model that can copy has an instance gain."""
+    all: Gain
+    classes: dict[str, Gain]
+    families: dict[str, Gain]
+    """Without copied classes, as the headline."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Choosing at the decisions of a family, among the options open there."""
+
+    options: float
+    """Labels open at a decision, on average."""
+    verified: int
+    """Decisions whose outcome the log verifies; the others are as recorded."""
+    skill: Arms
+    """`base`, `tuned`: 1 is perfect, 0 what the family's base rate gives."""
+    right: Arms
+    """Share of decisions at which the agent's was the likeliest option; `prior` always takes the commonest."""
+    format: Arms
+    """Nats: that one of the options comes."""
+    choice: Arms
+    """Nats: that it is this one."""
+
+
+class ContrastSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Questions of one kind (`questions.KINDS`)."""
+
+    right: Arms
+    """Share answered right: `base`, `tuned`, `overlap`, and tuned against both."""
+    option_only: Estimate | None
+    """Share that the answers alone give away."""
+    donor: Estimate | None
+    """Share that the tuned model answers under another row's prompt."""
+    length_gap: float
+    faults: tuple[str, ...] = ()
+    """Why the set does not show what it is meant to; empty where no check fails."""
+
+
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """`evaluation/results.json`."""
 
@@ -73,6 +133,14 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Figures that there are not, by their path (`competence/code_review/verdict_balanced/tuned`), and why."""
     digests: dict[str, str] = {}
     """SHA-256 of what the figures were computed from: rows, samples, losses, probes, and Locum's own code."""
+    gains: Gains | None = None
+    """Type and instance; None where too few rows could lend their prompts."""
+    choice: dict[str, Choice] = {}
+    """Family -> choosing at its decisions."""
+    contrasts: dict[str, ContrastSet] = {}
+    """Kind of question -> how often it is answered right."""
+    token_forwards: dict[str, int] = {}
+    """Arm -> tokens that scoring computed, shared beginnings once a pack."""
     seconds: dict[str, float] = {}
     notes: tuple[str, ...] = ()
 

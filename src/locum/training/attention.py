@@ -5,7 +5,7 @@ pack come in through the forward call's keyword arguments. What an architecture 
 (sliding windows, soft-capped scores, its own scale) is honoured; anything else is refused, never passed over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,12 +86,31 @@ def _additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
-def register() -> None:
-    """Make `attn_implementation=NAME` known to transformers."""
+def register(name: str = NAME, function: Callable[..., tuple[torch.Tensor, None]] | None = None) -> None:
+    """Make `attn_implementation=name` known to transformers, without a mask over the whole pack.
+
+    Args:
+        name: how models ask for it.
+        function: in the shape of `attend`, which is what is taken where None.
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, _no_mask)
+    AttentionInterface.register(name, function or attend)
+    AttentionMaskInterface.register(name, _no_mask)
+
+
+def require_known(module: torch.nn.Module, asked: Mapping[str, Any]) -> None:
+    """Refuse what a model asks of its attention and nobody here honours.
+
+    Raises:
+        TrainingError: `asked` holds such a thing.
+    """
+    unknown = sorted(name for name, wanted in asked.items() if wanted is not None and name not in _NEUTRAL)
+    if unknown:
+        raise TrainingError(
+            f"the attention of {type(module).__name__} needs {', '.join(unknown)}, which training does not honour; "
+            "choose a base of another architecture"
+        )
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
@@ -129,12 +148,7 @@ def attend(
     Raises:
         TrainingError: the model asks for something that is not known here.
     """
-    asked = sorted(name for name, wanted in kwargs.items() if wanted is not None and name not in _NEUTRAL)
-    if asked:
-        raise TrainingError(
-            f"the attention of {type(module).__name__} needs {', '.join(asked)}, which training does not honour; "
-            "choose a base of another architecture"
-        )
+    require_known(module, kwargs)
     blocks = blocks or Blocks([query.shape[2]])
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     if query.device.type in _ONE_CALL and not softcap:
