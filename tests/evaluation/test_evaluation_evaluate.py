@@ -11,13 +11,15 @@ from small_models import row, says, system, turns, user, write_adapter
 
 from locum import files
 from locum.dataset.store import encode_row
-from locum.errors import DatasetError
+from locum.errors import DatasetError, RunError
 from locum.evaluation import nll
 from locum.evaluation.evaluate import EvaluateOptions, evaluate
 from locum.evaluation.losses import Model
+from locum.evaluation.rescore import rescore
 from locum.evaluation.results import Results, Sample
 from locum.export.fuse import fuse
 from locum.export.gguf_file import write_gguf
+from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.scorer import Scorer
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
@@ -140,6 +142,29 @@ def test_results_are_written_as_they_are_returned(
         "samples.jsonl",
         "signatures.json",
     ]
+
+
+def test_scoring_again_gives_the_same_figures_without_a_model(
+    evaluated: tuple[Path, list[Row], Results], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _, results = evaluated
+    monkeypatch.setattr(Scorer, "__init__", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(LlamaCpp, "__init__", lambda *_: pytest.fail("a model was loaded"))
+    before = {name: (run / "evaluation" / name).read_bytes() for name in ("samples.jsonl", "signatures.json")}
+    assert rescore(run) == results == files.read_json(run / "evaluation" / "results.json", Results)
+    assert before == {name: (run / "evaluation" / name).read_bytes() for name in before}
+    assert results.digests.keys() >= {
+        "evaluation/samples.jsonl",
+        "evaluation/nll.parquet",
+        "dataset/test.jsonl",
+        "code",
+    }
+    with (run / "evaluation" / "samples.jsonl").open("a") as samples:
+        samples.write("\n")
+    with pytest.raises(RunError, match=r"evaluation/samples.jsonl .* is not what was evaluated"):
+        rescore(run)
+    with pytest.raises(RunError, match="no evaluation"):
+        rescore(run / "dataset")
 
 
 def test_the_same_evaluation_gives_the_same_figures(

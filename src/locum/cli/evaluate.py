@@ -13,6 +13,9 @@ def evaluate(
     run: o.RunFolder,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
     settings: o.Settings = None,
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Judge and count again what is there; no model is loaded.")
+    ] = False,
     inspect: Annotated[
         Path | None, typer.Option("--inspect", metavar="FILE.json", help="Write it as a log of Inspect, too.")
     ] = None,
@@ -24,10 +27,13 @@ def evaluate(
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli import show, stages
 
-        stages.model_file_of(run)
-        results = stages.evaluate(
-            run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress, settings
-        )
+        if rescore:
+            results = stages.rescore(run)
+        else:
+            stages.model_file_of(run)
+            results = stages.evaluate(
+                run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress, settings
+            )
         show.evaluation(voice, results)
         if inspect is not None:
             from locum.evaluation.inspect_log import export_inspect

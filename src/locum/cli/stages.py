@@ -394,6 +394,13 @@ def evaluate(
     return msgspec.to_builtins(results)  # type: ignore[no-any-return]
 
 
+def rescore(run: Path) -> dict[str, Any]:
+    """The figures of an evaluation again, from what it left."""
+    from locum.evaluation.rescore import rescore as score_again
+
+    return msgspec.to_builtins(score_again(run))  # type: ignore[no-any-return]
+
+
 def gate(run: Path) -> dict[str, Any]:
     """Results to verdicts."""
     from locum.dataset.store import read_rows, read_stats

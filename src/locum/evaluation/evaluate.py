@@ -7,25 +7,20 @@ Base and tuned go through the same quantization and the same engine, so that not
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 
 from locum import files
 from locum.dataset.store import read_contrasts, read_rows
 from locum.errors import TrainingError
-from locum.evaluation import canaries, going_wrong, nll, probes, summarise
+from locum.evaluation import canaries, going_wrong, nll, probes
 from locum.evaluation.answers import asked, inventory_of, read_answer
 from locum.evaluation.arms import Nearest, Neighbour, with_examples
-from locum.evaluation.choice import choices
-from locum.evaluation.competence import competence, lookups, majority_labels, stratum, tiers
-from locum.evaluation.contrast_checks import contrast_sets
+from locum.evaluation.competence import majority_labels
+from locum.evaluation.conclude import conclude
 from locum.evaluation.digests import digests_of
-from locum.evaluation.gains import gains
 from locum.evaluation.losses import Model, Tables, own_losses, plan_rows, score_rows
-from locum.evaluation.resemblance.measure import resemblance
-from locum.evaluation.resemblance.vocabulary import own_words
-from locum.evaluation.results import Answer, Results, Sample, Stratum
+from locum.evaluation.results import Answer, Results, Sample
 from locum.evaluation.sample import choose, describe
 from locum.evaluation.signatures.secrets import SecretProbe
 from locum.progress import Progress, silent
@@ -139,8 +134,7 @@ def evaluate(
         for index, row in enumerate(asked_rows)
     ]
     samples = going_wrong.trace(samples, asked_rows, train)
-    right, alike = competence(samples), resemblance(samples, own_words(train))
-    results = Results(
+    header = Results(
         name=name,
         base=base_name,
         model_file=tuned.file.name,
@@ -149,29 +143,11 @@ def evaluate(
         scored=describe(scored, test, options.loss_rows),
         generated=describe(asked_rows, test, options.rows),
         max_new_tokens=options.max_new_tokens,
-        loss=summarise.loss_arms(scored, losses["base"], losses["tuned"]),
-        loss_by_family=summarise.by_family(scored, losses["base"], losses["tuned"]),
-        resemblance=alike.measures | ({"length": summarise.lengths(samples)} if samples else {}),
-        recovery=alike.recovery,
-        two_sample=alike.two_sample,
-        rhythm=alike.rhythm,
-        competence=right.measures,
-        signatures=going_wrong.figures(samples),
-        verified=competence([sample for sample in samples if sample.tier == "verified"]).measures,
-        strata={
-            name: competence([sample for sample in samples if stratum(sample) == name]).measures
-            for name in get_args(Stratum)
-        },
-        tiers=tiers(samples),
-        lookups=lookups(right.measures),
-        undefined=alike.undefined | {f"competence/{path}": why for path, why in right.undefined.items()},
-        gains=gains(tables.table),
-        choice=choices(tables.table),
-        contrasts=contrast_sets(tables.questions),
         token_forwards=tables.token_forwards,
         seconds=seconds,
-        notes=(*_notes(test, asked_rows, left_out), *alike.notes),
+        notes=_notes(test, asked_rows, left_out),
     )
+    results = conclude(header, samples, train, scored, tables)
     signs = going_wrong.found_in(samples, probed, train, secrets.values, exposed)
     return _write(run / "evaluation", results, samples, probed, signs, tables)
 

@@ -101,17 +101,17 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     generated: Sampled
     """Rows that base and tuned answered greedily; stratified by family and session."""
     max_new_tokens: int
-    loss: Arms
+    loss: Arms = {}
     """Held-out loss of the agent's responses in nats per token: `base`, `tuned` and `base-tuned` (the drop)."""
-    loss_by_family: dict[str, Arms]
-    resemblance: dict[str, Arms]
+    loss_by_family: dict[str, Arms] = {}
+    resemblance: dict[str, Arms] = {}
     """Sounding right. `two_sample` (1: a classifier cannot tell it from the agent), `style` (function words and
     punctuation), `rhythm`, `vocabulary` (the agent's own words in the right places), each 0 to 1 with `agent` against
     itself; `length` (words per answer)."""
-    competence: Measures
+    competence: Measures = {}
     """Being right. Measures: `right_tool`, `argument_keys`, `argument_values`, `exact_call`; `verdict` and
     `verdict_balanced` (mean over verdicts of the share right); `stance`. Each a share."""
-    signatures: dict[str, Arms]
+    signatures: dict[str, Arms] = {}
     """Ways of going wrong, by name (`going_wrong.figures`); `tuned-agent` is the excess."""
     recovery: Arms = {}
     """How far training carried the base towards the agent, (tuned - base) / (agent - base): of each measure of
