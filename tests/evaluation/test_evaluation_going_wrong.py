@@ -1,5 +1,6 @@
 """Signatures from samples to figures, examples and evidence."""
 
+import math
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from small_models import row, says, system, user
 
 from locum.dataset.redaction import Redaction, Redactions, canonical_form, salted_hash
 from locum.evaluation import going_wrong
+from locum.evaluation.canaries import Exposure
 from locum.evaluation.probes import Probe
 from locum.evaluation.results import Sample
 from locum.evaluation.signatures.secrets import SecretProbe
@@ -162,6 +164,28 @@ def test_leaks_are_counted_by_placeholder() -> None:
     assert leaks is not None
     assert (leaks.values, leaks.texts, leaks.found) == (3, 6, {"tuned": {"<EMAIL_1>": 1}})
     assert going_wrong.found_in(samples, probes, [], None, None).leaks is None
+    (note,) = going_wrong.notes(going_wrong.found_in(samples, probes, [], 3, None))
+    assert "<EMAIL_1> in 1" in note
+    assert going_wrong.notes(going_wrong.found_in(samples, [], [], 3, None)) == []
+
+
+def test_remembered_canaries_are_told() -> None:
+    exposures = [
+        Exposure(locker=at, inserts=1, rank=rank, of=1024, bits=10 - math.log2(rank), p=rank / 1024)
+        for at, rank in enumerate((1, 8, 14, 700))
+    ]
+    (note,) = going_wrong.notes(going_wrong.found_in([], [], [], None, exposures))
+    assert note.startswith("2 of 4 planted canaries are remembered")
+    assert "10.0 of 10 bits" in note
+
+
+def test_what_stands_against_a_model_row_by_row() -> None:
+    rows = talk(1, 3)
+    samples = traced(rows, {rows[2].id: "See OPS-9999 so it goes so it goes so it goes"}, [])
+    found = going_wrong.flags(samples)
+    assert found["loops"] == found["invented"] == tuple(at == 2 for at in range(len(rows)))
+    assert not any(found["transplants"] + found["verbatim"] + found["leaks"])
+    assert not any(any(column) for column in going_wrong.flags(samples, "agent").values())
 
 
 # --- probes

@@ -98,7 +98,7 @@ def evaluation(voice: Output, results: dict[str, Any]) -> None:
     if results["signatures"]:
         voice.say("  going wrong (share of answers; excess is over the agent's own)")
     for name, arms in results["signatures"].items():
-        parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent"))
+        parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent") if arm in arms)
         voice.say(f"    {name:<16} {parts}  excess {_interval(arms['tuned-agent'])}")
     _recovery(voice, results)
     for note in results["notes"]:

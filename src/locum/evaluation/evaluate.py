@@ -134,6 +134,7 @@ def evaluate(
         for index, row in enumerate(asked_rows)
     ]
     samples = going_wrong.trace(samples, asked_rows, train)
+    signs = going_wrong.found_in(samples, probed, train, secrets.values, exposed)
     header = Results(
         name=name,
         base=base_name,
@@ -145,10 +146,9 @@ def evaluate(
         max_new_tokens=options.max_new_tokens,
         token_forwards=tables.token_forwards,
         seconds=seconds,
-        notes=_notes(test, asked_rows, left_out),
+        notes=(*_notes(test, asked_rows, left_out), *going_wrong.notes(signs)),
     )
     results = conclude(header, samples, train, scored, tables)
-    signs = going_wrong.found_in(samples, probed, train, secrets.values, exposed)
     return _write(run / "evaluation", results, samples, probed, signs, tables)
 
 

@@ -29,6 +29,19 @@ _TITLES = {
     "repetition": ("Repetition", "share of an answer's word sequences that it has said already"),
     "loops": ("Loops", "share of answers that end in a circle"),
     "made_up": ("Made-up details", "share of answers with a detail that is not in the prompt"),
+    "unfinished": ("Unfinished", "share of answers that the cap on new tokens ended"),
+    "invented": ("Invented details", "share of answers with a detail that is in no training row either"),
+    "transplants": ("Transplants", "share of answers with a detail out of another training row"),
+    "verbatim": ("Recitals", "share of answers with 50 tokens in a row out of a training row"),
+    "coverage": ("Verbatim coverage", "share of an answer’s runs of 8 tokens that stand in a training row"),
+    "distinct_2": ("Distinct pairs", "share of word pairs that are said once; less is worse"),
+    "distinct_3": ("Distinct triples", "share of word triples that are said once; less is worse"),
+    "gzip_ratio": ("Compression", "bytes before over bytes after; more is worse"),
+    "self_repetition": (
+        "Self-repetition",
+        "share of an answer’s word sequences that stand in answers of other sessions",
+    ),
+    "self_bleu": ("Self-BLEU", "likeness between answers of different sessions; more is worse"),
 }
 
 
