@@ -82,7 +82,8 @@ def read_watched(reader: Reader, path: Path, folder: Path | None = None) -> File
 def holds(reading: FileReading) -> None:
     """Every line has one fate, every session is well-formed, all of it can be written as UTF-8."""
     lines = reading.lines
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)
+    bad = len(lines.bad) + lines.bad_unlisted
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + bad
     assert lines.used >= 0
     assert all(count > 0 for count in (*lines.noise.values(), *lines.unknown.values()))
     assert all(bad.line > 0 and bad.reason for bad in lines.bad)

@@ -33,6 +33,15 @@ def test_a_folder_is_swapped_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["folder"]
 
 
+def test_who_else_writes_is_seen(tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    assert not files.written_elsewhere(target)
+    for process, name, expected in ((os.getpid(), "data", False), (999999999, "data", False),
+                                    (os.getppid(), "other", False), (os.getppid(), "data", True)):  # fmt: skip
+        (tmp_path / f"{files.PARTIAL}{process}-{name}").mkdir()
+        assert files.written_elsewhere(target) == expected
+
+
 def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     old = tmp_path / f"{files.PARTIAL}999999999-old-folder"
     old.mkdir()

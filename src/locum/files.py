@@ -69,6 +69,13 @@ def sweep_partials(folder: Path) -> None:
         _sweep(place)
 
 
+def written_elsewhere(path: Path) -> bool:
+    """Whether another process is writing the file or folder of this name now."""
+    found = (_LEFT.fullmatch(beside.name) for beside in path.parent.glob(f"{PARTIAL}*"))
+    partials = (left for left in found if left and (left["purpose"], left["name"]) == ("", path.name))
+    return any(_runs(int(left["process"])) for left in partials)
+
+
 def _beside(path: Path, purpose: str = "") -> Path:
     return path.with_name(f"{PARTIAL}{os.getpid()}-{purpose}{path.name}")
 

@@ -5,8 +5,8 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
@@ -17,14 +17,17 @@ _AHEAD = 4
 
 
 class Each(Protocol):
-    """How a function is applied to every item; what it yields is in the items' order."""
+    """How a function is applied to every item; what it yields is in the items' order.
 
-    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]: ...
+    Once the generator is closed, or has raised, the function runs nowhere any more.
+    """
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]: ...
 
 
-def here(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+def here(function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]:
     """One item after the other, in this process."""
-    return map(function, items)
+    yield from map(function, items)
 
 
 class Processes:
@@ -50,7 +53,7 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]:
         """As `Each`: items are taken as they are needed."""
         if self._pool is None:
             # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
@@ -65,15 +68,18 @@ class Processes:
                 if len(waiting) >= _AHEAD * self._workers:
                     return
 
-        send()
-        while waiting:
-            item, future = waiting.popleft()
-            try:
-                outcome = function(item) if future is None else future.result()
-            except BrokenProcessPool:
-                outcome = function(item)
-            yield outcome
+        try:
             send()
+            while waiting:
+                item, future = waiting.popleft()
+                try:
+                    outcome = function(item) if future is None else future.result()
+                except BrokenProcessPool:
+                    outcome = function(item)
+                yield outcome
+                send()
+        finally:
+            wait([future for _, future in waiting if future is not None and not future.cancel()])
 
     def _submit(self, function: Callable[[A], B], item: A) -> Future[B] | None:
         assert self._pool is not None

@@ -1,7 +1,7 @@
 """The same function over many things on a Ray cluster, through Ray Data (https://docs.ray.io/en/latest/data)."""
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from locum.errors import EngineError
@@ -30,7 +30,7 @@ class RayData:
         connect(address)
         self._version = version
 
-    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]:
         """As `Each`."""
         import ray
 

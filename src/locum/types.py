@@ -144,13 +144,17 @@ class BadLine(msgspec.Struct, frozen=True):
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """Where every line (for whole-file JSON: every record) of the input went: total = used + noise + unknown + bad."""
+    """Where every line (for whole-file JSON: every record) of the input went: total = used + noise + unknown + bad,
+    those listed and those not."""
 
     total: int = 0
     used: int = 0
     noise: dict[str, int] = {}
     unknown: dict[str, int] = {}
     bad: tuple[BadLine, ...] = ()
+    """The first of each file."""
+    bad_unlisted: int = 0
+    """How many more there are."""
 
 
 class Estimate(msgspec.Struct, frozen=True):

@@ -28,6 +28,13 @@ def test_settings_are_found_named_and_refused(locum: Command, logs: Path) -> Non
     assert "missing.toml cannot be read" in locum(*extract, "--settings", "missing.toml").error
 
 
+def test_a_provider_that_restricts_nothing_is_a_usage_error(locum: Command, logs: Path) -> None:
+    code, _, err = locum("extract", str(logs), "--out", "data", "--allow-terms", "nobody")
+    assert code == 2
+    assert "nobody" in err
+    assert "anthropic" in err
+
+
 def test_standing_documents_are_absorbed_on_request(locum: Command, tmp_path: Path) -> None:
     conversation = [
         {"role": "system", "content": "You keep shop."},

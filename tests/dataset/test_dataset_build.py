@@ -1,21 +1,25 @@
 """Sessions in, a dataset out: the identities hold, and nothing leaks from split to split."""
 
+import errno
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from built_dataset import SALT, Dataset, intake_of
+from built_dataset import SALT, Dataset, intake_of, write
 from built_dataset import build as build_dataset
 from dataset_sessions import calls, human, result, says, session, sessions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from locum import files
 from locum.dataset import Options, funnel
 from locum.dataset.cache import Readings
 from locum.dataset.write import write_dataset
 from locum.errors import DatasetError
-from locum.parallel import Processes, here
+from locum.parallel import Each, Processes, here
 from locum.types import BadLine, Lines, Message, Session
 
 LINES = Lines(total=10, used=5, noise={"progress": 2}, unknown={"new": 1}, bad=(BadLine("f", 3, "cut"),) * 2)
@@ -151,6 +155,41 @@ def test_a_held_out_row_that_is_nearly_a_training_row_is_dropped() -> None:
     assert drop.excerpt.startswith("The answer is word0")
     assert dataset.stats.turns == dataset.stats.rows + 1
     assert "q1" not in {row.session for split in dataset.rows.values() for row in split}
+
+
+def test_uneven_splits_are_said() -> None:
+    notes = build(*(work(n) for n in range(3))).stats.notes
+    assert notes == (
+        "Conversations are never divided, and few or large ones make uneven splits: valid 33% (of 10%), test 33% "
+        "(of 20%).",
+    )
+    assert build(*(work(n) for n in range(10))).stats.notes == ()
+
+
+def test_a_folder_that_another_extraction_writes_is_left_to_it(tmp_path: Path) -> None:
+    other = tmp_path / f"{files.PARTIAL}{os.getppid()}-data"
+    other.mkdir()
+    with pytest.raises(DatasetError, match="is being written by another extraction"):
+        write(tmp_path / "data", [work(n) for n in range(3)])
+    assert os.listdir(tmp_path) == [other.name]
+
+
+@pytest.mark.parametrize("each", [here, None])
+def test_a_full_disk_leaves_the_dataset_before_and_nothing_half_written(tmp_path: Path, each: Each | None) -> None:
+    def full(work: str, done: int, total: int, note: str = "") -> None:
+        if work == "building rows":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    target = tmp_path / "data"
+    write(target, [work(n) for n in range(3)])
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    with tempfile.TemporaryDirectory() as place, Processes(2, least=0) as processes:
+        readings = Readings(Path(place))
+        intake = intake_of(readings, [work(n, says("padding " * 90_000, "truncated")) for n in range(12)])
+        with pytest.raises(OSError, match="No space left"):
+            write_dataset(target, intake, readings, SALT, progress=full, each=each or processes)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert sorted(os.listdir(tmp_path)) == ["data", "data.redactions.json"]
 
 
 def test_progress_is_told_and_processes_build_the_same(tmp_path: Path) -> None:

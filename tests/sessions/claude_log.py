@@ -78,4 +78,5 @@ class Log:
 
 def adds_up(reading: FileReading) -> None:
     lines = reading.lines
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)
+    bad = len(lines.bad) + lines.bad_unlisted
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + bad

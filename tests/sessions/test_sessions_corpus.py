@@ -39,7 +39,8 @@ def read(path: Path) -> FileReading:
     assert reader is not None
     reading = reader.read(path)
     lines = reading.lines
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)
+    bad = len(lines.bad) + lines.bad_unlisted
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + bad
     return reading
 
 

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from locum.dataset.families import family_of
 from locum.dataset.turns import Turn, steps
+from locum.errors import SourceError
+from locum.progress import silent
+from locum.sessions import read_sources
 from locum.sessions.github_reviews import GitHubReviews
 from locum.sessions.github_reviews.texts import said
 from locum.sessions.reader import FileReading
@@ -145,6 +148,13 @@ def test_the_agent_is_whom_the_user_names_else_the_bots_else_the_busiest(tmp_pat
     assert {s.model for s in read(tmp_path, people).sessions} == {"bo"}
     tied = [inline(1, "bo", "One", 1), inline(2, "ana", "Two", 2)]
     assert {s.model for s in read(tmp_path, tied).sessions} == {"ana"}
+
+
+def test_a_name_that_nobody_has_is_said(tmp_path: Path) -> None:
+    (tmp_path / "reviews.json").write_text(json.dumps(THREAD))
+    with pytest.raises(SourceError, match=r"^nobody named 'robin' says anything in this folder: .*agent\.logins"):
+        read_sources([tmp_path], silent, frozenset({"robin"}))
+    assert read_sources([tmp_path], silent).sessions
 
 
 def test_what_is_said_of_the_whole_needs_a_person_to_answer(tmp_path: Path) -> None:

@@ -31,7 +31,18 @@ def read(*sources: Path | str) -> SourceReading:
 
 
 def adds_up(lines: Lines) -> None:
-    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + len(lines.bad)
+    bad = len(lines.bad) + lines.bad_unlisted
+    assert lines.total == lines.used + sum(lines.noise.values()) + sum(lines.unknown.values()) + bad
+
+
+def test_bad_lines_are_all_counted_and_the_first_of_each_file_listed(tmp_path: Path) -> None:
+    for name in "ab":
+        conversation(name).write(tmp_path / f"{name}.jsonl")
+        with (tmp_path / f"{name}.jsonl").open("a") as log:
+            log.write('{"type": "user", "mess\n' * 250)
+    lines = read(tmp_path).lines
+    assert (len(lines.bad), lines.bad_unlisted) == (200, 300)
+    assert [(Path(bad.file).name, bad.line) for bad in lines.bad[99:101]] == [("a.jsonl", 104), ("b.jsonl", 5)]
 
 
 def test_a_folder_is_read_whole_and_in_order_of_time(tmp_path: Path) -> None:

@@ -45,10 +45,25 @@ Context = Annotated[
 Settings = Annotated[
     str | None, typer.Option("--settings", metavar="FILE", help="Instead of locum.toml in the working directory.")
 ]
+
+
+def _known_providers(words: list[str] | None) -> list[str] | None:
+    if words:
+        from locum.dataset.terms import RESTRICTED  # only here: it would make every `--help` wait
+
+        for word in words:
+            if word not in RESTRICTED:
+                raise typer.BadParameter(f"{word!r} is no provider with restrictive terms: {', '.join(RESTRICTED)}")
+    return words
+
+
 AllowTerms = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow-terms", metavar="PROVIDER", help="You have read this provider's terms on training; asked once."
+        "--allow-terms",
+        metavar="PROVIDER",
+        callback=_known_providers,
+        help="You have read this provider's terms on training; asked once.",
     ),
 ]
 EvalRows = Annotated[int, typer.Option("--eval-rows", min=1, help="Held-out rows that base and tuned answer, at most.")]

@@ -22,7 +22,7 @@ def score(dataset: Path, base: str, rows: int, progress: Progress, seed: int = 0
         DatasetError: the folder is no dataset.
         BaseError: there is no such base, or it cannot be reached.
     """
-    from locum.dataset.scores import by_family, spread_of, write_scores
+    from locum.dataset.scores import by_family, record_base, spread_of, write_scores
     from locum.dataset.split import SPLITS
     from locum.dataset.store import read_rows
     from locum.training.base import resolve_base
@@ -34,6 +34,7 @@ def score(dataset: Path, base: str, rows: int, progress: Progress, seed: int = 0
     scored = score_rows(found, resolved, limit=rows, seed=seed, progress=progress)
     seconds = time.monotonic() - started
     write_scores(dataset, scored.scores)
+    record_base(dataset, len(scored.scores), base)
     return {
         "base": base,
         "rows": scored.rows,

@@ -21,8 +21,8 @@ def funnel(voice: Output, extracted: dict[str, Any]) -> None:
         voice.say(f"    unknown: {kind} {times:,}")
     for bad in stats["bad"][:5]:
         voice.say(f"    bad: {bad['file']} line {bad['line']}: {bad['reason']}")
-    if len(stats["bad"]) > 5:
-        voice.say(f"    and {len(stats['bad']) - 5:,} more, in stats.json")
+    if lines["bad"] > 5:
+        voice.say(f"    and {lines['bad'] - 5:,} more; stats.json lists {len(stats['bad']):,}")
     voice.say(f"  {stats['turns']:,} turns = {stats['rows']:,} rows + {sum(stats['drops'].values()):,} drops")
     for reason, times in stats["drops"].items():
         voice.say(f"    dropped {times:>6,}  {reason}")

@@ -37,6 +37,7 @@ configs:
   data_files:
 {files}---
 """
+_SCORES = "\n## The measured score\n\n"
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -61,6 +62,7 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
         '    datasets.load_dataset("DIR")              # datasets 4.7 or later\n'
         '    SFTTrainer(train_dataset=dataset["train"], ...)\n'
         "    mlx_lm.lora --train --data DIR --mask-prompt\n",
+        *_empty(stats),
         "A trainer shows a model what its chat template writes: one without tools leaves the calls out.\n",
         "## From sessions to rows\n",
         _table(("", "count"), {label: _count(count) for label, count in funnel(stats)}),
@@ -107,7 +109,26 @@ def card(stats: Stats, *, provenance: Mapping[str, str] | None = None, terms: Se
         "\nThe terms of these providers on training models with their outputs apply to these rows: read them "
         "before training on the rows, sharing them, or sharing what was trained.\n",
     ]
-    return "\n".join(parts)
+    return with_scores("\n".join(parts), stats)
+
+
+def with_scores(text: str, stats: Stats) -> str:
+    """The card with what is said of the measured scores, its last part, made new."""
+    text = text.partition(_SCORES)[0]
+    if stats.scored_under is None:
+        return text
+    said = f"{_count(stats.scored)} rows were scored under `{_inline(stats.scored_under)}`: `scores.jsonl`."
+    return f"{text}{_SCORES}{said} Under another base the scores are others.\n"
+
+
+def _empty(stats: Stats) -> tuple[str, ...]:
+    empty = [f"`{split}.jsonl`" for split in SPLITS if not stats.splits.get(split)]
+    if not empty:
+        return ()
+    return (
+        f"{' and '.join(empty)} hold{'s' if len(empty) == 1 else ''} no row. mlx-lm stops at an empty file "
+        "(`IndexError`) and trains without one: remove it from the folder that you give to mlx-lm.\n",
+    )
 
 
 def _family(name: str, stats: Stats) -> str:

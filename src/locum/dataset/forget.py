@@ -285,6 +285,7 @@ class _Gone:
             models=_less(stats.models, self._models),
             documents=max(0, stats.documents - self.lines[_DOCUMENTS]),
             contrasts=max(0, stats.contrasts - self.lines["contrast.jsonl"]),
+            scored=max(0, stats.scored - self.lines["scores.jsonl"]),
             notes=(*stats.notes, note),
         )
 

@@ -124,7 +124,7 @@ def take_in(
         done += sum(sizes[log] for log in batch)
         progress("reading sessions", done, total, f"{len(known) + len(read)} of {len(logs)} files")
     outcomes = {log: known.get(log) or read[log] for log in logs}
-    check_sources(found, outcomes)
+    check_sources(found, outcomes, agents)
     return put_in_order(outcomes, all_skipped(found, outcomes.values()))
 
 

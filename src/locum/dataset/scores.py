@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 
 from locum import files
+from locum.dataset.card import with_scores
+from locum.dataset.store import read_stats
 from locum.errors import DatasetError
 
 SCORES = "scores.jsonl"
@@ -74,6 +76,24 @@ def write_scores(dataset: Path, scores: Sequence[RowScore]) -> Path:
     """Write `scores.jsonl` into a dataset folder, atomically, in place of an earlier one; returns its path."""
     files.write_jsonl(dataset / SCORES, scores)
     return dataset / SCORES
+
+
+def record_base(dataset: Path, scored: int, base: str) -> None:
+    """Have `stats.json` and the card say what the scores were computed under: other bases give other scores.
+
+    Args:
+        dataset: the folder.
+        scored: how many rows have a score.
+        base: the base, as it was named.
+
+    Raises:
+        DatasetError: the folder is no dataset.
+    """
+    stats = msgspec.structs.replace(read_stats(dataset), scored=scored, scored_under=base)
+    card = dataset / "README.md"
+    if card.is_file():
+        files.write_text(card, with_scores(card.read_text(encoding="utf-8"), stats))
+    files.write_json(dataset / "stats.json", stats)
 
 
 def read_scores(dataset: Path) -> list[RowScore]:

@@ -24,7 +24,7 @@ class LineCounts(msgspec.Struct, frozen=True):
             used=lines.used,
             noise=sum(lines.noise.values()),
             unknown=sum(lines.unknown.values()),
-            bad=len(lines.bad),
+            bad=len(lines.bad) + lines.bad_unlisted,
         )
 
 
@@ -39,7 +39,7 @@ class Stats(msgspec.Struct, frozen=True):
     unknown: dict[str, int]
     """Kind of line that no reader knows -> lines."""
     bad: tuple[BadLine, ...]
-    """Lines that are no valid record, by file name and number."""
+    """Lines that are no valid record, by file name and number: the first 100 of each file."""
     turns: int
     """turns = rows + the sum of drops, always."""
     rows: int
@@ -83,10 +83,16 @@ class Stats(msgspec.Struct, frozen=True):
     """Standing documents."""
     contrasts: int = 0
     """Turns that were taken back and are kept aside for evaluation."""
+    bad_unlisted: int = 0
+    """How many more of them there are; `lines` counts all."""
     leaks: int = 0
     """Held-out rows that a second look found to be nearly the same as a row of an earlier split."""
     allowed_terms: tuple[str, ...] = ()
     """Providers whose restrictive terms the user took note of, as far as rows fall under them."""
+    scored: int = 0
+    """Rows whose measured score stands in `scores.jsonl`."""
+    scored_under: str | None = None
+    """The base that they were scored under, as `--base` named it."""
     notes: tuple[str, ...] = ()
     """What the user has to know before trusting the rest, one sentence each."""
 

@@ -9,7 +9,7 @@ holds a note of each and never its text.
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,7 @@ from locum.dataset.contrast import Contrast
 from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
 from locum.dataset.near_duplicates import Signed, clusters, leaks
+from locum.dataset.notes import notes
 from locum.dataset.redaction import Numbering, Redactions, replace_marks
 from locum.dataset.split import SPLITS, assign
 from locum.dataset.stats import LineCounts, Stats
@@ -101,17 +102,22 @@ def write_dataset(
     numbering = Numbering()
     with files.atomic_path(folder) as partly:
         partly.mkdir()
+        if files.written_elsewhere(folder):
+            raise DatasetError(f"{folder} is being written by another extraction: wait for its end, or name another")
         drops, taken_back = partly / "drops.jsonl", partly / "contrast.waiting"
         with drops.open("wb") as drops_out, taken_back.open("wb") as contrasts_out:
             ledger = _Ledger(drops_out, contrasts_out)
             sessions = 0
             build = partial(_build, options=options, folder=partly)
-            for batch in suited(each, intake.bytes)(build, _batches(_numbered(intake, readings, numbering))):
-                file, batch_done = msgspec.msgpack.decode(batch, type=tuple[int, list[_Done]])
-                for done in batch_done:
-                    ledger.add(done, file)
-                sessions += len(batch_done)
-                progress("building rows", sessions, len(intake.sessions), f"{len(ledger.rows)} rows")
+            items = _batches(_numbered(intake, readings, numbering))
+            # Closed before the folder goes, if something is amiss: nobody may still write into it.
+            with closing(suited(each, intake.bytes)(build, items)) as batches:
+                for batch in batches:
+                    file, batch_done = msgspec.msgpack.decode(batch, type=tuple[int, list[_Done]])
+                    for done in batch_done:
+                        ledger.add(done, file)
+                    sessions += len(batch_done)
+                    progress("building rows", sessions, len(intake.sessions), f"{len(ledger.rows)} rows")
         if not ledger.rows:
             raise DatasetError(_nothing(len(intake.sessions), ledger))
         of_lineage = assign(Counter(row.lineage for row in ledger.rows))
@@ -304,6 +310,7 @@ def _stats(
         noise=dict(lines.noise),
         unknown=dict(lines.unknown),
         bad=lines.bad,
+        bad_unlisted=lines.bad_unlisted,
         turns=ledger.turns,
         rows=len(rows),
         drops=_ranked(ledger.drops),
@@ -326,7 +333,7 @@ def _stats(
         context=options.context,
         documents=len(ledger.documents.all()),
         contrasts=ledger.contrasts,
-        notes=_notes(splits, intake, options),
+        notes=notes(splits, intake, options),
     )
 
 
@@ -338,27 +345,6 @@ def _provenance(intake: Intake) -> dict[str, str]:
 def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts, the commonest first; of equals in the order of their names."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _notes(splits: Mapping[str, int], intake: Intake, options: Options) -> tuple[str, ...]:
-    notes = []
-    if options.context == "absorb":
-        notes.append("Standing documents are not in the prompts: what is trained on these rows is served without them.")
-    if not splits["test"]:
-        notes.append(f"{_few(splits)}: there is nothing to test on.")
-    elif not splits["valid"]:
-        notes.append(f"{_few(splits)}: there is nothing to validate on while training.")
-    if intake.ordered_by == "appearance":
-        notes.append("No log has times: the split goes by order of appearance, not forward in time.")
-    elif intake.untimed:
-        notes.append(f"{intake.untimed} of the conversations have no times; they were put before all others.")
-    return tuple(notes)
-
-
-def _few(splits: Mapping[str, int]) -> str:
-    """Why a split is empty: there were too few conversations, or near-duplicates emptied it."""
-    rows = ", ".join(f"{split} {splits[split]:,}" for split in SPLITS)
-    return f"Too few conversations that differ (rows: {rows})"
 
 
 def _nothing(sessions: int, ledger: _Ledger) -> str:

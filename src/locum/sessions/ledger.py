@@ -2,7 +2,8 @@
 
 from array import array
 from collections import Counter
-from itertools import repeat
+from collections.abc import Iterator
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,8 @@ _USED: _Fate = ("used", "")
 _MANY = 10_000
 """Kinds that are told apart: names of kinds come out of logs, and may be as many as lines."""
 _FURTHER = "(further kinds)"
+_LISTED = 100
+"""Bad lines of a file that are listed; the others are counted: a file of another kind may hold millions."""
 
 
 class Ledger:
@@ -57,15 +60,22 @@ class Ledger:
         """The account of the file."""
         counts = Counter(self._fates)
         kinds = sorted((self._kinds[code], count) for code, count in counts.items() if code)
-        damaged = {code for code in counts if self._kinds[code][0] == "bad"}
-        bad = ((line, code) for line, code in enumerate(self._fates) if code in damaged) if damaged else ()
+        bad = tuple(islice(self.bad_lines(), _LISTED))
         return Lines(
             total=sum(count for _, count in kinds),
             used=counts[self._codes[_USED]],
             noise={kind: count for (fate, kind), count in kinds if fate == "noise"},
             unknown={kind: count for (fate, kind), count in kinds if fate == "unknown"},
-            bad=tuple(BadLine(self._file, line, self._kinds[code][1]) for line, code in bad),
+            bad=bad,
+            bad_unlisted=sum(count for (fate, _), count in kinds if fate == "bad") - len(bad),
         )
+
+    def bad_lines(self) -> Iterator[BadLine]:
+        """All bad lines, in their order."""
+        damaged = {code for code, (fate, _) in enumerate(self._kinds) if fate == "bad"}
+        for line, code in enumerate(self._fates if damaged else ()):
+            if code in damaged:
+                yield BadLine(self._file, line, self._kinds[code][1])
 
     def _fate(self, line: int) -> _Fate:
         return self._kinds[self._fates[line]] if line < len(self._fates) else _NONE

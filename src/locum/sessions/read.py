@@ -11,6 +11,7 @@ import msgspec
 from locum.errors import SourceError
 from locum.progress import Progress
 from locum.sessions.discover import Found, Log, Skipped, discover, distinct_files, real_paths
+from locum.sessions.github_reviews.threads import FORMAT as SEVERAL_PEOPLE
 from locum.sessions.lineage import distinct_ids, join_lineages
 from locum.sessions.object_store import is_address, local, state
 from locum.sessions.reader import FileReading
@@ -53,7 +54,7 @@ def read_sources(sources: Sequence[Log], progress: Progress, agents: frozenset[s
         with local(path) as copy:
             outcomes[path] = read_file(copy, str(path), agents)
         progress("reading sessions", done, sum(sizes), f"{number} of {len(files)} files")
-    check_sources(found, outcomes)
+    check_sources(found, outcomes, agents)
     readings = [outcome for outcome in outcomes.values() if isinstance(outcome, FileReading)]
     sessions = join_lineages([session for reading in readings for session in reading.sessions])
     sessions.sort(key=lambda session: session.started or "")
@@ -110,15 +111,21 @@ class Sized(Protocol):
     """What a file was read into, as far as it has to be known here that it holds something."""
 
     @property
+    def format(self) -> str: ...
+
+    @property
     def sessions(self) -> Sequence[object]: ...
 
 
-def check_sources(found: Sequence[Found], outcomes: Mapping[Log, Sized | Skipped]) -> None:
+def check_sources(
+    found: Sequence[Found], outcomes: Mapping[Log, Sized | Skipped], agents: frozenset[str] = frozenset()
+) -> None:
     """Refuse a source that holds nothing to learn from.
 
     Args:
         found: what the sources stand for.
         outcomes: every distinct file of them -> what it was read into.
+        agents: who the agent was said to be in logs that hold several people.
 
     Raises:
         SourceError: a file that was named cannot be read, or a source holds no session.
@@ -127,10 +134,10 @@ def check_sources(found: Sequence[Found], outcomes: Mapping[Log, Sized | Skipped
     for part in found:
         real = real_paths(part)
         by_real_path.update((at, outcomes[path]) for path, at in zip(part.files, real, strict=True) if path in outcomes)
-        _check(part, [by_real_path[at] for at in real])
+        _check(part, [by_real_path[at] for at in real], agents)
 
 
-def _check(part: Found, outcomes: Sequence[Sized | Skipped]) -> None:
+def _check(part: Found, outcomes: Sequence[Sized | Skipped], agents: frozenset[str]) -> None:
     if part.named and isinstance(outcomes[0], Skipped):
         reason = outcomes[0].reason
         raise SourceError(f"not a session log: {part.source} ({reason}); name a log of a known agent, or auto")
@@ -138,6 +145,12 @@ def _check(part: Found, outcomes: Sequence[Sized | Skipped]) -> None:
     if any(reading.sessions for reading in readings):
         return
     kind = "file" if part.named else "folder"
+    if agents and any(reading.format == SEVERAL_PEOPLE for reading in readings):
+        names = ", ".join(map(repr, sorted(agents)))
+        raise SourceError(
+            f"nobody named {names} says anything in this {kind}: {part.source}; write agent.logins in locum.toml as the"
+            " logs write the agent's name, or leave it out"
+        )
     seen = "" if part.named else f" ({len(outcomes)} files, {len(readings)} of a known format)"
     raise SourceError(f"no session in this {kind}: {part.source}{seen}; name logs in which an agent answered")
 
@@ -154,10 +167,12 @@ def sum_lines(accounts: Iterable[Lines]) -> Lines:
     noise: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     bad: list[BadLine] = []
+    unlisted = 0
     for lines in accounts:
         total += lines.total
         used += lines.used
         noise.update(lines.noise)
         unknown.update(lines.unknown)
         bad += lines.bad
-    return Lines(total, used, dict(sorted(noise.items())), dict(sorted(unknown.items())), tuple(bad))
+        unlisted += lines.bad_unlisted
+    return Lines(total, used, dict(sorted(noise.items())), dict(sorted(unknown.items())), tuple(bad), unlisted)

@@ -53,7 +53,7 @@ class GitHubReviews:
         whole = Ledger(path)  # of what is read before there are records to count
         for _, value in read_records(path, whole):
             records.add(value)
-        for bad in whole.lines().bad:
+        for bad in whole.bad_lines():
             records.bad(f"line {bad.line}: {bad.reason}")
         agents = self._agents or agents_of(records.comments)
         sessions = sessions_of(records, agents, str(path), ledger)

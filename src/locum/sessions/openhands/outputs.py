@@ -77,7 +77,7 @@ def read_outputs(path: Path) -> tuple[tuple[Session, ...], Lines]:
         session = history.session(output, path)
         if session is not None:
             sessions.append(session)
-    for bad in whole.lines().bad:
+    for bad in whole.bad_lines():
         record += 1
         ledger.bad(record, f"line {bad.line}: {bad.reason}")
     return tuple(sessions), ledger.lines()

@@ -45,11 +45,10 @@ def numbered_records(path: Path, ledger: Ledger, unpack: Callable[[Any], Iterabl
             drifted = drifted or last >= line
             last = max(last + 1, line)
             yield last, record
-    outside = aside.lines()
-    for bad in outside.bad:
+    for bad in aside.bad_lines():
         last = max(last, bad.line) if not drifted else last + 1
         ledger.bad(last if drifted else bad.line, bad.reason)
-    for kind, count in outside.noise.items():
+    for kind, count in aside.lines().noise.items():
         for number in range(-count, 0):
             ledger.noise(number, kind)
 
