@@ -3,7 +3,7 @@
 .venv/bin/python benchmarks/training_defaults.py DATASET... [--arm NAME]... [--tokens 40000] [--seeds 1] [--json]
 
 Each DATASET is a folder that `locum extract` wrote. Of each, training rows up to `--tokens` and held-out rows up to a
-tenth of that are used (a seeded choice of rows of at most 1,024 tokens), by every arm alike. An arm differs from the
+tenth of that are used (a seeded choice of rows of at most 2,048 tokens), by every arm alike. An arm differs from the
 defaults in what its name says, and is a process of its own; time is CPU-seconds of the whole process since the first
 step, so that other work on the machine does not count.
 
@@ -32,9 +32,10 @@ from locum.training import schedule
 from locum.training.base import resolve_base
 from locum.training.chat_template import Renderer
 from locum.training.loop import Metric, TrainOptions, train
+from locum.training.rows import encode_rows
 from locum.types import Row
 
-LONGEST = 1024
+LONGEST = 2048
 DEFAULT = TrainOptions()
 
 
@@ -81,10 +82,10 @@ def choose(dataset: Path, tokens: int, base: str, seed: int) -> tuple[list[Row],
     def some(rows: list[Row], budget: int) -> list[Row]:
         chosen, size = [], 0
         for row in random.Random(seed).sample(rows, len(rows)):
-            length = len(renderer.encode(row).tokens)
-            if length <= LONGEST and size + length <= budget:
-                chosen.append(row)
-                size += length
+            for encoded in encode_rows([row], renderer, LONGEST, skip_bad=True).encoded:
+                if size + len(encoded.tokens) <= budget:
+                    chosen.append(row)
+                    size += len(encoded.tokens)
         return chosen
 
     held_out = [*read_rows(dataset, "valid"), *read_rows(dataset, "test")]

@@ -360,3 +360,9 @@ def test_a_template_that_opens_the_turn_with_what_the_answer_lacks(tmp_path: Pat
 def test_a_response_of_nothing(tiny_base: Base, tmp_path: Path) -> None:
     empty = row(user("Say nothing"), says(""))
     refuse(lambda: train([*many_rows(), empty], [], tiny_base, tmp_path), tmp_path, empty.id[:12], "empty")
+
+
+def test_a_row_that_answers_nothing(tiny_base: Base, tmp_path: Path) -> None:
+    """Posts may stand alone; the template has nothing to open the turn after."""
+    alone = row(says("Good morning."))
+    refuse(lambda: train([*many_rows(), alone], [], tiny_base, tmp_path), tmp_path, alone.id[:12], "--skip-bad")

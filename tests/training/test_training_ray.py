@@ -51,11 +51,13 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def test_two_workers_end_where_one_process_ends(address: str, tiny_base: Base, tmp_path: Path) -> None:
+@pytest.mark.parametrize("top", [None, 1], ids=["all layers", "the top one"])
+def test_two_workers_end_where_one_process_ends(address: str, tiny_base: Base, tmp_path: Path, top: int | None) -> None:
     from safetensors.torch import load_file
 
     rows = many_rows()
     held_out = [row(user("Is it late again?"), says("Yes."), session="v"), rows[0]]
+    options = msgspec.structs.replace(OPTIONS, shape=LoraShape(rank=4, alpha=8, top=top))
     seen: list[int] = []
     observed: list[Metric] = []
     there = train_on_ray(
@@ -64,12 +66,12 @@ def test_two_workers_end_where_one_process_ends(address: str, tiny_base: Base, t
         held_out,
         tiny_base,
         tmp_path / "two",
-        OPTIONS,
+        options,
         lambda work, done, total, note="": seen.append(done),
         observe=observed.append,
         device=EXACT,
     )
-    here = train(rows, held_out, tiny_base, tmp_path / "one", OPTIONS, device=EXACT)
+    here = train(rows, held_out, tiny_base, tmp_path / "one", options, device=EXACT)
     two, one = (files.read_jsonl(tmp_path / name / "metrics.jsonl", Metric) for name in ("two", "one"))
     assert [(m.step, m.tokens) for m in two] == [(m.step, m.tokens) for m in one]
     for name in ("train_loss", "valid_loss"):

@@ -128,8 +128,8 @@ class Renderer:
             rendered = self.tokenizer.apply_chat_template(
                 wire, tools=list(tools) or None, tokenize=False, add_generation_prompt=opening
             )
-        except (jinja2.TemplateError, TypeError) as error:
-            roles = ", ".join(message.role for message in messages)
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            roles = ", ".join(message.role for message in messages) or "of nothing"
             raise TrainingError(
                 f"the base's chat template cannot render a row with the roles {roles} ({error})"
             ) from None
