@@ -126,6 +126,41 @@ def test_every_family_gets_a_verdict_even_without_a_sample() -> None:
     assert found["post"].sessions_needed is None, "posts decide nothing, so no number of sessions would do"
 
 
+def several(families: int, voice: Voice, sessions: int = 60) -> dict[str, Verdict]:
+    """The same evidence under several names of the user's own."""
+    rows = [
+        replace(r, family=f"kind_{at}", refines="reply", id=f"{at}-{r.id}")
+        for at in range(families)
+        for r in decision_rows("reply", sessions, name=f"f{at}s")
+    ]
+    train = [
+        replace(r, family=f"kind_{at}", refines="reply") for at in range(families) for r in decision_rows("reply", 20)
+    ]
+    names = tuple(f"kind_{at}" for at in range(families))
+    return verdicts(samples_of(rows, voice, silent, train), rows, (*names, "post"), 0.2)
+
+
+def test_several_families_share_one_level() -> None:
+    one, three = several(1, oracle), several(3, oracle)
+    assert {verdict.verdict for family, verdict in three.items() if family != "post"} == {"SHADOW"}
+    assert one["kind_0"].alpha == 0.05, "what cannot be judged at all is no chance"
+    # All pass at once, at the strictest level.
+    assert [three[f"kind_{at}"].alpha for at in range(3)] == pytest.approx([0.05 / 3] * 3)
+    failing = several(3, parrot)
+    assert [failing[f"kind_{at}"].alpha for at in range(3)] == pytest.approx([0.05 / 3] * 3)
+    assert "SHADOW" not in {verdict.verdict for verdict in failing.values()}
+
+
+def test_once_one_family_has_passed_the_others_have_its_share() -> None:
+    def mixed(row: Row) -> Message:
+        return oracle(row) if row.family == "kind_0" else parrot(row)
+
+    found = several(2, mixed)
+    assert found["kind_0"].verdict == "SHADOW"
+    assert (found["kind_0"].alpha, found["kind_1"].alpha) == (0.025, 0.05)
+    assert found["kind_1"].verdict == "REJECT"
+
+
 def test_rows_whose_decision_cannot_be_read_are_not_judged() -> None:
     rows = decision_rows("reply", 60)
     mute = {r.id for r in rows if r.turn == 0}

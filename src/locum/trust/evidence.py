@@ -6,7 +6,7 @@ from locum.evaluation.competence import majority_right
 from locum.evaluation.decisions import valid_call
 from locum.evaluation.results import Sample
 from locum.training.chat_template import CALL_OPENING
-from locum.trust.gate import FamilyEvidence, Verdict, gate
+from locum.trust.gate import ALPHA, FamilyEvidence, Verdict, gate
 from locum.types import Row
 
 BASELINES = ("knn", "base_icl")
@@ -18,6 +18,10 @@ def verdicts(
 ) -> dict[str, Verdict]:
     """The gate's verdict on each family.
 
+    Several families are several chances to let one through by luck, so the level is Holm's: of m families that can be
+    judged at all, each is first held to alpha / m, and as often as one passes, the others to alpha over those left
+    (Holm 1979). Families that have too little to be judged by are no chance, and do not count.
+
     Args:
         samples: what an evaluation left in `samples.jsonl`.
         rows: the held-out rows (for their tool schemas).
@@ -25,10 +29,19 @@ def verdicts(
         test_share: share of session lineages that the split holds out for testing.
     """
     tools = {row.id: row.tools for row in rows}
-    return {
-        family: gate(_evidence(family, [s for s in samples if s.family == family], tools, test_share))
-        for family in families
+    found = {
+        family: _evidence(family, [s for s in samples if s.family == family], tools, test_share) for family in families
     }
+    said = {family: gate(mine) for family, mine in found.items()}
+    left = [family for family, verdict in said.items() if any(check.name == "safe" for check in verdict.checks)]
+    while left:
+        level = ALPHA / len(left)
+        said |= {family: gate(found[family], alpha=level) for family in left}
+        passed = [family for family in left if said[family].verdict == "SHADOW"]
+        if not passed:
+            break
+        left = [family for family in left if family not in passed]
+    return said
 
 
 def _evidence(

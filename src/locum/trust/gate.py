@@ -12,8 +12,8 @@ details by Clopper-Pearson.
 
 Verdicts: `REJECT` (worse than the margin allows, or a veto, beyond doubt), `SHADOW` (both claims hold and no veto is
 possible any more: the candidate may answer beside the incumbent, unseen), else `INSUFFICIENT`. `CANARY` and `LIVE`
-cannot come out of here: they take evidence from live requests. alpha is per family; whoever gates several families
-and acts on any of them divides it.
+cannot come out of here: they take evidence from live requests. alpha is per family; `locum.trust.evidence` divides it
+over the families of one evaluation.
 """
 
 import math
@@ -37,6 +37,8 @@ the rows then passes nine times in ten (simulated; see tests/trust)."""
 MIN_VERIFIED = 0.3
 """Share of a family's rows that must be verified by an outcome; being like the record is not being right."""
 POWER = 0.8
+ALPHA = 0.05
+"""One-sided level of each bound where one family is judged."""
 
 MAX_INVALID = 0.05
 MAX_LOOPS = 0.05
@@ -108,7 +110,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
 
 
-def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = 0.05) -> Verdict:
+def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -> Verdict:
     """The verdict on one family.
 
     Args:
