@@ -179,14 +179,20 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     """Adapter to fused model, model file, Modelfile and certificate; `model/` appears only if it is certified."""
     from locum.dataset.store import read_rows
     from locum.errors import ExportError
+    from transformers import AutoConfig
+
+    from locum.export.base_rounding import estimate
+    from locum.export.card import model_card
     from locum.export.fuse import fuse
     from locum.export.gguf_file import write_gguf
+    from locum.export.log_probabilities import cost_rows
     from locum.export.modelfile import describe_for_ollama, modelfile
     from locum.export.parity import certify
     from locum.export.read_back import check_weights
     from locum.runtime.llamacpp import LlamaCpp
     from locum.runtime.scorer import Scorer
     from locum.training.device import Device
+    from locum.training.gguf_config import context_length
 
     resolved, renderer = _prepared(base, progress)
     progress("fuse", 0, 1)
@@ -200,7 +206,9 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
         progress("certify", 0, 1)
         weights = check_weights(gguf, run / "fused")
         exact = Device("cpu", "float32")
-        with LlamaCpp(gguf, context=8192) as engine:
+        # A wider window than the file claims would make the engine choose other rotary factors (LongRoPE).
+        window = min(8192, context_length(AutoConfig.from_pretrained(run / "fused")))
+        with LlamaCpp(gguf, context=window) as engine:
             parity = certify(
                 renderer,
                 engine,
@@ -210,8 +218,13 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
                 quantization=quant,
                 weights=weights,
             )
+        if resolved.quantized_from:
+            with Scorer(None, run / "fused", exact) as fused:
+                lost = estimate(fused, cost_rows(renderer, held_out), resolved.folder)
+            parity = msgspec.structs.replace(parity, base_quantized_from=resolved.quantized_from, base_cost=lost)
         progress("certify", 1, 1)
         files.write_json(partial / "parity.json", parity)
+        (partial / "README.md").write_text(model_card(name, resolved, quant, parity), encoding="utf-8")
         notes = []
         try:
             text = modelfile(describe_for_ollama(resolved, renderer), gguf.name)

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from locum.errors import TrainingError
 from locum.training.chat_template import Encoded, Renderer
 from locum.types import Row
 
@@ -96,14 +97,20 @@ def agreement(
     )
 
 
-_ROW_TOKENS = 1024
+_COST_ROWS, _ROW_TOKENS = 8, 768
 
 
-def cost_rows(renderer: Renderer, rows: Sequence[Row], limit: int) -> list[Encoded]:
-    """Up to `limit` rows of moderate length, spread over the held-out ones."""
-    step = max(1, len(rows) // limit)
-    encoded = [renderer.encode(row) for row in rows[::step][:limit] if row.prompt]
-    return [row for row in encoded if len(row.tokens) <= _ROW_TOKENS]
+def cost_rows(renderer: Renderer, rows: Sequence[Row]) -> list[Encoded]:
+    """A few rows of moderate length, spread over the held-out ones; those that cannot be encoded are left out."""
+    found: list[Encoded] = []
+    for row in rows[:: max(1, len(rows) // (2 * _COST_ROWS))]:
+        try:
+            encoded = renderer.encode(row)
+        except TrainingError:
+            continue
+        if len(encoded.tokens) <= _ROW_TOKENS:
+            found.append(encoded)
+    return found[:_COST_ROWS]
 
 
 def quantization_cost(

@@ -149,7 +149,7 @@ def certify(
     logprobs, own_weights, cost = None, None, None
     if fused is not None:
         served = [engine.next_tokens(prompt, _TOP) for prompt in short]
-        encoded = cost_rows(renderer, rows, limit // 2) if file is not None and limit > 1 else []
+        encoded = cost_rows(renderer, rows) if file is not None else []
         with fused() as predictor:
             expected = [predictor.next_log_probabilities(prompt) for prompt in short]
             before = predictor.score(encoded) if encoded else []

@@ -5,7 +5,7 @@ torch, a model file's with its dequantized weights. The parity certificate bound
 model in full precision.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -139,6 +139,16 @@ class Scorer:
         loss, rank = losses.cpu().numpy(), ranks.cpu().numpy()
         for index, slots in wanted:
             yield index, TokenScores(loss[slots], rank[slots])
+
+    def disturb(self, sizes: Mapping[str, float], seed: int) -> None:
+        """Move every weight of the named tensors by up to half of its size, either way, evenly at random."""
+        import torch
+
+        generator = torch.Generator(device=self._model.device).manual_seed(seed)
+        with torch.no_grad():
+            for name, weight in self._model.named_parameters():
+                if half := sizes.get(name, 0.0) / 2:
+                    weight.add_(torch.empty_like(weight).uniform_(-half, half, generator=generator))
 
     def next_log_probabilities(self, prompt: Sequence[int]) -> npt.NDArray[np.float32]:
         """Log-probabilities of every token of the vocabulary right after `prompt`: float32 [vocabulary]."""
