@@ -177,10 +177,10 @@ def _prepared(base: str, progress: Progress) -> tuple["Base", "Renderer"]:
 
 def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> dict[str, Any]:
     """Adapter to fused model, model file, Modelfile and certificate; `model/` appears only if it is certified."""
-    from locum.dataset.store import read_rows
-    from locum.errors import ExportError
     from transformers import AutoConfig
 
+    from locum.dataset.store import read_rows
+    from locum.errors import ExportError
     from locum.export.base_rounding import estimate
     from locum.export.card import model_card
     from locum.export.fuse import fuse
