@@ -53,7 +53,7 @@ class Point(msgspec.Struct, frozen=True):
 
 def points(quick: bool) -> list[Point]:
     """Everything but the 2B."""
-    rows = (4, 8) if quick else (16, 32, 64, 128)
+    rows = (8, 16) if quick else (16, 32, 64, 128)
     lengths = (64, 128) if quick else (64, 190, 512, 1024, 2048)
     turns = (1, 4) if quick else (1, 2, 4, 8, 16, 32)
     layers = (4, 30) if quick else (4, 8, 16, 24, 30)
@@ -61,7 +61,9 @@ def points(quick: bool) -> list[Point]:
     found = [Point("rows", count, (190,) * count) for count in rows]
     found += [Point("length", length, (length,) * (total // length), pack_tokens=total // 4) for length in lengths]
     # Four sessions alike, a step each: the first one's step is not counted.
-    found += [Point("turns", count, tuple(TURN * (1 + turn) for turn in range(count)), chained=True) for count in turns]
+    for count in turns:
+        lengths = tuple(TURN * (1 + turn) for turn in range(count))
+        found.append(Point("turns", count, lengths, chained=True, pack_tokens=lengths[-1]))
     return found + [Point("layers", top, (190,) * (8 if quick else 32), top=top, epochs=2) for top in layers]
 
 
