@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="a dataset folder (default: one of 60 generated sessions)")
     parser.add_argument("--base", default="smollm2:135m")
     parser.add_argument("--rows", type=int, default=91)
-    parser.add_argument("--longest", type=int, default=300, help="leave out rows of more tokens")
+    parser.add_argument("--longest", type=int, default=320, help="leave out rows of more tokens")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--races", type=int, default=1, help="runs of the time to loss; 0: none")
