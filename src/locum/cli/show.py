@@ -141,7 +141,7 @@ def _choice(voice: Output, results: dict[str, Any]) -> None:
         voice.say(f"    {kind.replace('_', ' ')}: {shown}{faults}")
 
 
-_ARMS = ("tuned", "agent_replay", "base", "base_icl", "knn", "majority")
+_ARMS = ("tuned", "base", "base_icl", "knn", "majority")
 
 
 def _competence(voice: Output, results: dict[str, Any]) -> None:

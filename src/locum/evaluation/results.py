@@ -10,8 +10,7 @@ import msgspec
 from locum.types import Estimate, Message, Tier, ToolCall, Undefined
 
 Arms = dict[str, Estimate]
-"""Arm (`agent`, `base`, `tuned`, `majority`, `knn`, `base_icl`, `agent_replay`) or comparison (`tuned-base`) ->
-estimate."""
+"""Arm (`agent`, `base`, `tuned`, `majority`, `knn`, `base_icl`) or comparison (`tuned-base`) -> estimate."""
 Measures = dict[str, dict[str, Arms]]
 """Family -> measure -> arms."""
 Stratum = Literal["routine", "novel"]

@@ -69,7 +69,7 @@ def _evidence(
 
 
 def _cheap_arms(samples: Sequence[Sample]) -> list[str]:
-    """The further baselines that answered every sample; a replay of the agent is none."""
+    """The further baselines that answered every sample."""
     return [arm for arm in BASELINES if samples and all(arm in sample.others for sample in samples)]
 
 
