@@ -10,7 +10,10 @@ from locum.cli.output import Debug, Json, Output, Quiet
 
 def export(
     run: o.RunFolder,
-    quant: o.Quant = o.DEFAULT_QUANT,
+    quant: Annotated[
+        str,
+        typer.Option("--quant", help=f"{o.QUANT_HELP} Or `ladder`: the smallest that is no worse than full precision."),
+    ] = o.DEFAULT_QUANT,
     name: Annotated[str | None, typer.Option("--name", help="Name in the file (default: the run's).")] = None,
     adapter: Annotated[
         bool,
@@ -21,7 +24,8 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Fuse, quantize and certify: a model file that answers as it did in training."""
-    o.check_choices(quant)
+    if quant != "ladder":
+        o.check_choices(quant)
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli import show, stages
         from locum.runtime.store import check_name

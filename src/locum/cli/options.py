@@ -30,12 +30,8 @@ SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that c
 Canaries = Annotated[
     bool, typer.Option("--canaries", help="Plant generated secrets among the rows, to measure what training remembers.")
 ]
-Quant = Annotated[
-    str,
-    typer.Option(
-        "--quant", help="Type of the model file: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_1, Q5_0, Q4_K_M, Q4_1, Q4_0."
-    ),
-]
+QUANT_HELP = "Type of the model file: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_1, Q5_0, Q4_K_M, Q4_1 or Q4_0."
+Quant = Annotated[str, typer.Option("--quant", help=QUANT_HELP)]
 DeployTo = Annotated[str, typer.Option("--deploy", help="auto, ollama, embedded or none.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what stands under this name.")]
 ContextChars = Annotated[int, typer.Option("--context-chars", min=1000, help="Budget of a prompt, in characters.")]

@@ -68,8 +68,25 @@ def export(voice: Output, exported: dict[str, Any]) -> None:
         voice.say(
             f"  note: this base exists only quantized ({exported['quantized_from']}); its weights are approximate"
         )
+    if exported.get("ladder"):
+        ladder(voice, exported["ladder"])
     for note in exported["notes"]:
         voice.say(f"  note: {note}")
+
+
+def ladder(voice: Output, found: dict[str, Any]) -> None:
+    """The types that were tried, smallest first."""
+    voice.say(
+        f"  ladder: the smallest type whose held-out loss rises by at most {found['loss_margin']} nats per token"
+        f" and that loses at most {found['decision_margin']:.0%} of the decisions is {found['chosen']}"
+    )
+    for rung in found["rungs"]:
+        loss, lost = rung["loss"], f"{rung['decisions_lost']} of {rung['decisions']}"
+        voice.say(
+            f"    {rung['quantization']:<7} {rung['bytes'] / 1e6:>7.0f} MB  loss {loss['estimate']:+.3f}"
+            f" [{loss['low']:+.3f}, {loss['high']:+.3f}]  decisions lost {lost}"
+            f"  {'holds' if rung['holds'] else 'worse'}"
+        )
 
 
 def evaluation(voice: Output, results: dict[str, Any]) -> None:

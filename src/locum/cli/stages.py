@@ -19,6 +19,7 @@ from locum.errors import NameTakenError, RunError
 from locum.progress import Progress
 
 if TYPE_CHECKING:
+    from locum.evaluation.ladder import Ladder
     from locum.parallel import Each
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
@@ -199,8 +200,14 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     fuse(resolved, run / "adapter", run / "fused", renderer)
     progress("fuse", 1, 1)
     held_out = read_rows(run / "dataset", "test") or read_rows(run / "dataset", "train")
+    ladder = None
+    if quant == "ladder":
+        ladder = _climb(run, resolved, renderer, progress)
+        quant = ladder.chosen
     with files.atomic_path(run / "model") as partial:
         partial.mkdir()
+        if ladder is not None:
+            files.write_json(partial / "ladder.json", ladder)
         gguf = partial / f"{name}.{quant}.gguf"
         write_gguf(run / "fused", resolved, renderer, gguf, quant, name, progress)
         progress("certify", 0, 1)
@@ -239,7 +246,23 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
         "quantized_from": resolved.quantized_from,
         "parity": {"checked": parity.checked, "identical": parity.identical},
         "notes": notes,
+        "ladder": None if ladder is None else msgspec.to_builtins(ladder),
     }
+
+
+def _climb(run: Path, resolved: "Base", renderer: "Renderer", progress: Progress) -> "Ladder":
+    """The smallest type that is not worse than full precision on the `valid` split."""
+    from tempfile import TemporaryDirectory
+
+    from locum.dataset.store import read_rows
+    from locum.evaluation.ladder import climb
+    from locum.export.gguf_file import write_gguf
+
+    def write(file: Path, kind: str) -> None:
+        write_gguf(run / "fused", resolved, renderer, file, kind, "ladder")
+
+    with TemporaryDirectory(dir=run, prefix=files.PARTIAL) as scratch:
+        return climb(run / "fused", renderer, read_rows(run / "dataset", "valid"), write, Path(scratch), progress)
 
 
 def export_adapter(run: Path, name: str, base: str, quant: str, progress: Progress) -> dict[str, Any]:
