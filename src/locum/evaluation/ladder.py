@@ -103,7 +103,7 @@ def climb(
         file = scratch / f"{kind}.gguf"
         write(file, kind)
         size = file.stat().st_size
-        loss = paired_difference(losses(file), expected, lineages)
+        loss = _rise(losses(file), expected, lineages)
         lost = int(np.sum(right)) - int(np.sum(_right(file, asked, encoded)))
         file.unlink()
         holds = loss.high <= LOSS_MARGIN and lost <= DECISION_MARGIN * len(asked)
@@ -112,6 +112,13 @@ def climb(
             break
     progress("ladder", len(RUNGS), len(RUNGS))
     return Ladder(chosen=rungs[-1].quantization if rungs[-1].holds else FULL, rungs=tuple(rungs))
+
+
+def _rise(losses: list[float], expected: list[float], lineages: list[str]) -> Estimate:
+    """How much more is lost than expected; a file that predicts the very same has no spread to make an interval of."""
+    if losses == expected:
+        return Estimate(0.0, 0.0, 0.0, rows=len(losses), sessions=len(set(lineages)))
+    return paired_difference(losses, expected, lineages)
 
 
 def _right(model: Path, rows: Sequence[Row], encoded: dict[str, Encoded]) -> list[bool]:
