@@ -1,9 +1,17 @@
 """What is deployed, in the embedded store and in Ollama, and how it is taken away."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from locum.errors import EngineError
+from locum.progress import Progress
 from locum.runtime import store
+
+if TYPE_CHECKING:
+    from locum.training.base import Base
+    from locum.training.chat_template import Renderer
 
 
 def everything() -> list[dict[str, Any]]:
@@ -53,3 +61,23 @@ def remove(name: str, where: str) -> dict[str, str]:
         return {"engine": "ollama", "name": name}
     store.remove(name)
     return {"engine": "embedded", "name": name}
+
+
+def into_ollama(
+    run: Path, name: str, model: Path, resolved: "Base", renderer: "Renderer", progress: Progress
+) -> dict[str, Any] | None:
+    """The model file into Ollama. Returns how far its prompts are training's, where this Ollama tells."""
+    from locum.dataset.store import read_rows
+    from locum.export.modelfile import describe_for_ollama, plain_conversations
+    from locum.runtime.ollama import Ollama
+    from locum.runtime.ollama_parity import Rendering, check_rendering
+
+    server, described = Ollama(), describe_for_ollama(resolved, renderer)
+    held_out = read_rows(run / "dataset", "test")[:24] if (run / "dataset").is_dir() else []
+    found: list[Rendering | None] = []
+
+    def check(made: str) -> None:
+        found.append(check_rendering(server, made, renderer, plain_conversations(), held_out))
+
+    server.create(name, model, check=check, progress=progress, **msgspec.structs.asdict(described))
+    return None if found[0] is None else msgspec.to_builtins(found[0])

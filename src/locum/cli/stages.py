@@ -371,7 +371,13 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
     require_free(name, engine, force, run)
     resolved, renderer = _prepared(base, progress)
     if engine == "ollama":
-        return {"engine": engine, "name": name, "rendering": _into_ollama(run, name, resolved, renderer, progress)}
+        from locum.cli.deployed import into_ollama
+
+        return {
+            "engine": engine,
+            "name": name,
+            "rendering": into_ollama(run, name, model, resolved, renderer, progress),
+        }
     card = store.Card(
         name=name,
         base=base,
@@ -382,26 +388,6 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
     )
     store.put(card, model, force=True)  # whether the name is free is settled above
     return {"engine": engine, "name": name}
-
-
-def _into_ollama(
-    run: Path, name: str, resolved: "Base", renderer: "Renderer", progress: Progress
-) -> dict[str, Any] | None:
-    """The model file into Ollama. Returns how far its prompts are training's, where this Ollama tells."""
-    from locum.dataset.store import read_rows
-    from locum.export.modelfile import describe_for_ollama, plain_conversations
-    from locum.runtime.ollama import Ollama
-    from locum.runtime.ollama_parity import Rendering, check_rendering
-
-    server, described = Ollama(), describe_for_ollama(resolved, renderer)
-    held_out = read_rows(run / "dataset", "test")[:24] if (run / "dataset").is_dir() else []
-    found: list[Rendering | None] = []
-
-    def check(made: str) -> None:
-        found.append(check_rendering(server, made, renderer, plain_conversations(), held_out))
-
-    server.create(name, model_file_of(run), check=check, progress=progress, **msgspec.structs.asdict(described))
-    return None if found[0] is None else msgspec.to_builtins(found[0])
 
 
 def evaluate(
