@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from locum import files
-from locum.cli import stages
+from locum.cli import deployed
 from locum.cli.run_folder import Request, Run
 from locum.errors import NameTakenError, RunError
 from locum.runtime import store
@@ -140,14 +140,14 @@ def test_a_name_that_holds_this_very_model_is_free(tmp_path: Path, home: Path) -
     (run / "model").mkdir(parents=True)
     model = run / "model" / "x.Q8_0.gguf"
     model.write_bytes(b"weights")
-    stages.require_free("x", "embedded", False, run)
+    deployed.require_free("x", "embedded", False, run)
     store.put(store.Card("x", "b", "b.gguf", files.sha256_file(model), str(run)), model, force=False)
-    stages.require_free("x", "embedded", False, run)
+    deployed.require_free("x", "embedded", False, run)
     model.unlink()
     model.write_bytes(b"other weights")
     with pytest.raises(NameTakenError, match="--force"):
-        stages.require_free("x", "embedded", False, run)
+        deployed.require_free("x", "embedded", False, run)
     with pytest.raises(NameTakenError):
-        stages.require_free("x", "embedded", False, tmp_path / "another run")
-    stages.require_free("x", "embedded", True, run)
-    stages.require_free("x", "none", False, run)
+        deployed.require_free("x", "embedded", False, tmp_path / "another run")
+    deployed.require_free("x", "embedded", True, run)
+    deployed.require_free("x", "none", False, run)

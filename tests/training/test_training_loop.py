@@ -362,7 +362,9 @@ def test_a_response_of_nothing(tiny_base: Base, tmp_path: Path) -> None:
     refuse(lambda: train([*many_rows(), empty], [], tiny_base, tmp_path), tmp_path, empty.id[:12], "empty")
 
 
-def test_a_row_that_answers_nothing(tiny_base: Base, tmp_path: Path) -> None:
-    """Posts may stand alone; the template has nothing to open the turn after."""
-    alone = row(says("Good morning."))
-    refuse(lambda: train([*many_rows(), alone], [], tiny_base, tmp_path), tmp_path, alone.id[:12], "--skip-bad")
+def test_a_post_that_answers_nobody_is_learned_after_an_empty_question(tiny_base: Base, tmp_path: Path) -> None:
+    renderer = Renderer(tiny_base.folder)
+    alone, asked = row(says("Good morning.")), row(user(""), says("Good morning."))
+    assert renderer.encode(alone) == renderer.encode(asked)
+    assert renderer.prompt_text(()) == renderer.prompt_text((user(""),))
+    assert train([alone] * 3, [], tiny_base, tmp_path, TrainOptions(epochs=1)).rows == 3

@@ -37,7 +37,7 @@ def deploy(
             voice.result({"removed": deployed.remove(remove, deploy)})
         elif run is not None and name is not None:
             stages.model_file_of(run)
-            done = stages.deploy(run, name, stages.base_of(run), deploy, force, voice.progress)
+            done = deployed.deploy(run, name, stages.base_of(run), deploy, force, voice.progress)
             _tell(voice, done)
             voice.result({"run": str(run), "deployed": done})
 

@@ -10,7 +10,24 @@ import warnings
 
 import typer
 
-from locum.cli import chat, demo, deploy, evaluate, export, extract, forget, gate, rows, run, train
+from locum.cli import (
+    anatomy,
+    chat,
+    compare,
+    demo,
+    deploy,
+    evaluate,
+    export,
+    extract,
+    forget,
+    gate,
+    plan,
+    report,
+    rows,
+    run,
+    scaling,
+    train,
+)
 
 app = typer.Typer(
     name="locum",
@@ -20,7 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (demo, run, extract, rows, forget, train, export, deploy, evaluate, gate, chat):
+VERBS = (
+    demo, run, extract, rows, forget, plan, train, export, deploy, evaluate, anatomy, scaling, gate, report, compare,
+    chat,
+)  # fmt: skip
+for verb in VERBS:
     app.command()(getattr(verb, verb.__name__.rpartition(".")[2]))
 
 

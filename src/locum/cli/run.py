@@ -67,7 +67,7 @@ def run(
 
 def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[str] = ()) -> dict[str, Any]:
     """Take one request through all stages; returns what `--json` prints."""
-    from locum.cli import show, stages
+    from locum.cli import deployed, show, stages
     from locum.cli.run_folder import Run
     from locum.runtime.store import check_name
     from locum.training.base import resolve_base
@@ -78,7 +78,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     run = Run(folder, request, voice.say)
     request = run.request
     if not run.has_done("deploy"):
-        stages.require_free(request.name, request.deploy, request.force, folder)
+        deployed.require_free(request.name, request.deploy, request.force, folder)
     resolve_base(request.base, progress)
 
     extracted = run.stage(
@@ -102,8 +102,8 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     show.training(voice, trained)
     exported = run.stage("export", lambda: stages.export(folder, request.name, request.base, request.quant, progress))
     show.export(voice, exported)
-    deployed = run.stage(
-        "deploy", lambda: stages.deploy(folder, request.name, request.base, request.deploy, request.force, progress)
+    placed = run.stage(
+        "deploy", lambda: deployed.deploy(folder, request.name, request.base, request.deploy, request.force, progress)
     )
     results = run.stage(
         "evaluate",
@@ -120,13 +120,13 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
         "inputs": extracted["inputs"],
         "versions": stages.versions(),
         "seconds": run.seconds(),
-        "deployed": deployed,
+        "deployed": placed,
         "digests": stages.digests(folder),
     }
     report = stages.report(folder, manifest)
     run.finish(manifest)
-    show.closing(voice, folder, report, deployed)
-    return summary(folder, extracted, trained, exported, deployed, results, verdicts, report)
+    show.closing(voice, folder, report, placed)
+    return summary(folder, extracted, trained, exported, placed, results, verdicts, report)
 
 
 def _training(request: Any) -> Any:

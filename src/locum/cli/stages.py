@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from locum import __version__, files
-from locum.errors import NameTakenError, RunError
+from locum.errors import RunError
 from locum.progress import Progress
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def train(
 ) -> dict[str, Any]:
     """Rows to an adapter."""
     from locum.dataset.store import read_rows
+    from locum.training import timings
     from locum.training.base import resolve_base
     from locum.training.ray_train import trainer
     from locum.training.trackers import tracked
@@ -137,10 +138,33 @@ def train(
     resolved = resolve_base(base, progress)
     files.remove(run / "canaries.json")
     rows, valid = read_rows(dataset, "train"), read_rows(dataset, "valid")
+    key = training_key(rows, base, options)
     rows = _with_canaries(rows, resolved, run, options.seed) if canaries else rows
     with tracked(tracker, run, options) as told:
         trained: Any = trainer(ray)(rows, valid, resolved, run, options, progress, observe=told)
+    if ray is None:  # a cluster's speed says nothing about this computer's
+        timing = timings.Timing(
+            base=base,
+            device=trained.device,
+            dtype=trained.dtype,
+            tokens=round(trained.tokens_per_second * trained.seconds),
+            seconds=trained.seconds,
+        )
+        timings.keep(key, timing)
     return dict(msgspec.to_builtins(trained))
+
+
+def training_key(rows: "Sequence[Row]", base: str, options: Any) -> str:
+    """By which a planned training is known again when it is done."""
+    return files.digest([[row.id for row in rows], base, options.epochs, options.max_steps])
+
+
+def test_share(dataset: Path) -> float:
+    """Share of the sessions that the split holds out for testing; a fifth where it holds none."""
+    from locum.dataset.store import read_stats
+
+    held_out = read_stats(dataset).sessions_by_split
+    return held_out.get("test", 0) / max(1, sum(held_out.values())) or 0.2
 
 
 def _with_canaries(rows: "list[Row]", base: "Base", run: Path, seed: int) -> "list[Row]":
@@ -167,7 +191,7 @@ def base_of(run: Path) -> str:
     return files.read_json(note, dict[str, str])["name"]
 
 
-def _prepared(base: str, progress: Progress) -> tuple["Base", "Renderer"]:
+def prepared(base: str, progress: Progress) -> tuple["Base", "Renderer"]:
     """The base of that name, and its renderer."""
     from locum.training.base import resolve_base
     from locum.training.chat_template import Renderer
@@ -195,7 +219,7 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     from locum.training.device import Device
     from locum.training.gguf_config import context_length
 
-    resolved, renderer = _prepared(base, progress)
+    resolved, renderer = prepared(base, progress)
     progress("fuse", 0, 1)
     fuse(resolved, run / "adapter", run / "fused", renderer)
     progress("fuse", 1, 1)
@@ -273,7 +297,7 @@ def export_adapter(run: Path, name: str, base: str, quant: str, progress: Progre
     from locum.runtime.scorer import Scorer
     from locum.training.device import Device
 
-    resolved, renderer = _prepared(base, progress)
+    resolved, renderer = prepared(base, progress)
     with files.atomic_path(run / "lora") as partial:
         partial.mkdir()
         alone = partial / f"{name}.lora.gguf"
@@ -312,84 +336,6 @@ def quantization_of(model: Path) -> str:
     return model.suffixes[-2].lstrip(".") if len(model.suffixes) > 1 else "Q8_0"
 
 
-def choose_engine(deploy: str) -> str:
-    """`ollama`, `embedded` or `none` for what was asked.
-
-    Raises:
-        EngineError: Ollama was asked for by name and none answers.
-    """
-    from locum.errors import EngineError
-
-    if deploy in ("embedded", "none"):
-        return deploy
-    from locum.runtime.ollama import Ollama
-
-    server = Ollama()
-    if server.answers():
-        return "ollama"
-    if deploy == "ollama":
-        raise EngineError(f"no Ollama answers at {server.host}; start it (`ollama serve`) or pass --deploy embedded")
-    return "embedded"
-
-
-def require_free(name: str, deploy: str, force: bool, run: Path) -> None:
-    """Fail early where the name is taken. One that holds this run's own model file is not: a run that was killed
-    between deploying and taking note of it goes on.
-
-    Raises:
-        NameTakenError: another model of this name exists where it would be deployed, and `force` is not set.
-        RunError: the name cannot name a model.
-    """
-    from locum.runtime import store
-
-    store.check_name(name)
-    engine = choose_engine(deploy)
-    if force or engine == "none":
-        return
-    models = sorted((run / "model").glob("*.gguf"))
-    own = files.sha256_file(models[0]) if models else None
-    if engine == "ollama":
-        from locum.runtime.ollama import Ollama
-
-        server = Ollama()
-        taken = server.has(name) and not (own and server.holds(name, own))
-    else:
-        taken = store.is_taken(name) and store.find(name)[1].sha256 != own
-    if taken:
-        raise NameTakenError(f"a model named {name!r} exists already; choose another --name or pass --force")
-
-
-def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progress: Progress) -> dict[str, Any]:
-    """The model file under a name, in Ollama or in the embedded store."""
-    from locum.export.base_file import base_model_file
-    from locum.runtime import store
-
-    engine = choose_engine(deploy_to)
-    if engine == "none":
-        return {"engine": "none", "name": None}
-    model = model_file_of(run)
-    require_free(name, engine, force, run)
-    resolved, renderer = _prepared(base, progress)
-    if engine == "ollama":
-        from locum.cli.deployed import into_ollama
-
-        return {
-            "engine": engine,
-            "name": name,
-            "rendering": into_ollama(run, name, model, resolved, renderer, progress),
-        }
-    card = store.Card(
-        name=name,
-        base=base,
-        base_file=str(base_model_file(resolved, renderer, quantization_of(model), progress)),
-        sha256=files.sha256_file(model),
-        run=str(run.resolve()),
-        licence=resolved.licence,
-    )
-    store.put(card, model, force=True)  # whether the name is free is settled above
-    return {"engine": engine, "name": name}
-
-
 def evaluate(
     run: Path, name: str, base: str, eval_rows: int, progress: Progress, settings: str | None = None
 ) -> dict[str, Any]:
@@ -400,7 +346,7 @@ def evaluate(
     from locum.export.base_file import base_model_file
     from locum.settings import load_settings
 
-    resolved, renderer = _prepared(base, progress)
+    resolved, renderer = prepared(base, progress)
     model = model_file_of(run)
     results = measure(
         run,
@@ -432,12 +378,9 @@ def gate(run: Path) -> dict[str, Any]:
     samples_file = run / "evaluation" / "samples.jsonl"
     if not samples_file.is_file():
         raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
-    stats = read_stats(run / "dataset")
-    held_out = stats.sessions_by_split
-    share = held_out.get("test", 0) / max(1, sum(held_out.values())) or 0.2
-    found = verdicts(
-        files.read_jsonl(samples_file, Sample), read_rows(run / "dataset", "test"), tuple(stats.families), share
-    )
+    families = tuple(read_stats(run / "dataset").families)
+    samples, rows = files.read_jsonl(samples_file, Sample), read_rows(run / "dataset", "test")
+    found = verdicts(samples, rows, families, test_share(run / "dataset"))
     files.write_json(run / "verdict.json", found)
     return msgspec.to_builtins(found)  # type: ignore[no-any-return]
 

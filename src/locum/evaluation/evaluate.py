@@ -19,6 +19,7 @@ from locum.evaluation.arms import Nearest, Neighbour, with_examples
 from locum.evaluation.competence import majority_labels
 from locum.evaluation.conclude import conclude
 from locum.evaluation.digests import digests_of
+from locum.evaluation.encode import encode
 from locum.evaluation.losses import Model, Tables, own_losses, plan_rows, score_rows
 from locum.evaluation.results import Answer, Results, Sample
 from locum.evaluation.sample import choose, describe
@@ -77,7 +78,7 @@ def evaluate(
     options = options or EvaluateOptions()
     train, test = read_rows(run / "dataset", "train"), read_rows(run / "dataset", "test")
     chosen = choose(test, options.loss_rows, options.seed)
-    encoded, left_out = _encode(chosen, renderer)
+    encoded, left_out = encode(chosen, renderer)
     scored = [row for row in chosen if row.id in encoded]
     asked_rows = choose(scored, options.rows, options.seed)
     seconds: dict[str, float] = {}
@@ -150,18 +151,6 @@ def evaluate(
     )
     results = conclude(header, samples, train, scored, tables)
     return _write(run / "evaluation", results, samples, probed, signs, tables)
-
-
-def _encode(rows: Sequence[Row], renderer: Renderer) -> tuple[dict[str, Encoded], list[str]]:
-    """Row id -> its tokens, and why some rows have none: a row that nobody can render measures nothing."""
-    encoded: dict[str, Encoded] = {}
-    left_out: list[str] = []
-    for row in rows:
-        try:
-            encoded[row.id] = renderer.encode(row)
-        except TrainingError as error:
-            left_out.append(str(error))
-    return encoded, left_out
 
 
 def _answer(

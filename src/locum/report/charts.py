@@ -166,6 +166,26 @@ def curve(lines: Sequence[Line], best: Best | None, x: Scale, y: Scale, alternat
     return Markup('<svg class="curve" role="img" aria-label="{}">{}</svg>').format(alternative, Markup("").join(parts))
 
 
+def valley(drops: Sequence[float], deepest: float, highest: float, alternative: str) -> Markup:
+    """How far below (and above) its first loss a class stood, checkpoint by checkpoint, as ground seen from the side.
+
+    Args:
+        drops: nats per token below the first loss, the first is 0; negative above it.
+        deepest: the largest drop on the page, `highest`: the largest rise: all valleys share one scale.
+        alternative: the same in words.
+    """
+    level = 100 * highest / (highest + deepest)
+    points = [
+        (100 * i / max(1, len(drops) - 1), level + 100 * drop / (highest + deepest)) for i, drop in enumerate(drops)
+    ]
+    line = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return Markup(
+        '<svg class="valley" role="img" aria-label="{alternative}" viewBox="0 0 100 100" preserveAspectRatio="none">'
+        '<path class="ground" d="M0 {level:.1f}L{line}L100 {level:.1f}Z"/>'
+        '<path class="level" d="M0 {level:.1f}H100"/><path class="line" d="M{line}"/></svg>'
+    ).format(alternative=alternative, level=level, line=line)
+
+
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move labels (positions in percent, any order) apart so that any two are at least `gap` from each other,
     each as little as need be, keeping their order and their common centre."""

@@ -13,6 +13,7 @@ import msgspec
 from locum.dataset.scores import SCORES, RowScore
 from locum.dataset.stats import Stats
 from locum.errors import RunError
+from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.results import Results, Sample
 from locum.files import read_json
 from locum.types import Drop
@@ -100,6 +101,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[RowScore, ...]
     """Empty where rows were not scored, which is no gap: it is done on request."""
     curve: tuple[Step, ...]
+    anatomy: Anatomy | None
+    """None where nobody asked for it, which is no gap."""
     parity: Parity | None
     results: Results | None
     samples: tuple[Sample, ...]
@@ -144,6 +147,7 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         excerpts=part("dataset/drops.jsonl", _read_excerpts) or Excerpts({}),
         scores=lines(f"dataset/{SCORES}", RowScore),
         curve=lines("metrics.jsonl", Step),
+        anatomy=part("anatomy/anatomy.json", lambda path: read_json(path, Anatomy)),
         parity=part("model/parity.json", lambda path: read_json(path, Parity)),
         results=part("evaluation/results.json", lambda path: read_json(path, Results)),
         samples=lines("evaluation/samples.jsonl", Sample),

@@ -1,4 +1,4 @@
-"""RUN -> RUN/report.html: one page that needs nothing but itself, and runs nothing.
+"""RUN -> RUN/report.html and RUN/report.md: one page that needs nothing but itself, and runs nothing.
 
 The page holds text out of session logs, which nobody may be trusted to have written kindly: everything is
 escaped by the template engine, and a content security policy forbids scripts and requests even if something
@@ -19,11 +19,12 @@ from locum import __version__
 from locum.files import write_text
 from locum.report import charts, figures
 from locum.report.inputs import read_run
+from locum.report.markdown import markdown
 from locum.report.view import Page, page
 
 
 def write_report(run: Path, manifest: Mapping[str, Any] | None = None) -> Path:
-    """Write `run`/report.html from what the run directory holds, atomically, and return its path.
+    """Write `run`/report.html and report.md from what the run directory holds, and return the page's path.
 
     Whatever is missing or unreadable is named on the page in its place.
 
@@ -34,8 +35,10 @@ def write_report(run: Path, manifest: Mapping[str, Any] | None = None) -> Path:
     Raises:
         RunError: `run` is no folder, or holds none of the files of a run.
     """
+    view = page(read_run(run, manifest))
+    write_text(run / "report.md", markdown(view))
     path = run / "report.html"
-    write_text(path, render(page(read_run(run, manifest))))
+    write_text(path, render(view))
     return path
 
 

@@ -12,6 +12,7 @@ from locum.report.curve import Curve, curve
 from locum.report.evidence import Evidence, evidence
 from locum.report.inputs import Check, Excerpts, Inputs, Verdict
 from locum.report.legible import Legible, legible
+from locum.report.valleys import Map, valley_map
 from locum.report.voices import Voices, visible, voices
 
 _MEANING = {
@@ -83,6 +84,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     funnel: Funnel | None
     legible: Legible | None
     curve: Curve | None
+    valleys: Map | None
     evidence: Evidence | None
     voices: Voices
     card: Card
@@ -108,6 +110,7 @@ def page(inputs: Inputs) -> Page:
         funnel=funnel(inputs.stats, inputs.excerpts) if inputs.stats else None,
         legible=legible(inputs.scores),
         curve=curve(inputs.curve),
+        valleys=valley_map(inputs.anatomy),
         evidence=evidence(results) if results else None,
         voices=voices(inputs.samples),
         card=card(inputs),

@@ -26,6 +26,10 @@ class Encoded(msgspec.Struct, frozen=True):
     response_start: int
 
 
+UNASKED = Message(role="user", content="")
+"""What a post answers, which the agent wrote without being asked: chat templates and servers want a question."""
+
+
 class Renderer:
     """The chat template and tokenizer of one base.
 
@@ -113,8 +117,11 @@ class Renderer:
         return ends[0]
 
     def prompt_text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
-        """The text that the model answers: all messages and the opening of the agent's turn."""
-        return self._render(messages, tools, opening=True)
+        """The text that the model answers: all messages and the opening of the agent's turn.
+
+        Without any message it is that of `UNASKED`.
+        """
+        return self._render(messages or (UNASKED,), tools, opening=True)
 
     def text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
         """The text of a conversation, without an opening for a further turn."""
@@ -159,7 +166,7 @@ class Renderer:
             TrainingError: the template writes the response differently from how it opens it, or writes nothing.
         """
         prompt = self.prompt_text(row.prompt, row.tools)
-        whole = self.text(row.messages, row.tools)
+        whole = self.text(row.messages if row.prompt else (UNASKED, *row.messages), row.tools)
         if not whole.startswith(prompt):
             raise TrainingError(
                 f"row {row.id[:12]}: the base's chat template renders the prompt differently once it is answered; "

@@ -114,6 +114,17 @@ def train(
     return training.run(observe, team or Alone(), device or best_device())
 
 
+def planned(rows: Sequence[Row], base: Base, options: TrainOptions) -> tuple[int, int]:
+    """How many steps, of how many tokens in all, `train` would take, if held-out loss did not end it earlier.
+
+    Raises:
+        TrainingError: a row that must not be trained on.
+    """
+    encoded = encode_rows(rows, Renderer(base.folder), context_length(base.folder), options.skip_bad).encoded
+    steps = schedule.plan(chain(encoded), options.pack_tokens, options.epochs, options.max_steps, options.seed)
+    return len(steps), schedule.planned_tokens(steps)
+
+
 class _State(msgspec.Struct):
     """How far a run is; together with adapter and optimiser this is all that a resumed run needs."""
 

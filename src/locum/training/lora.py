@@ -139,6 +139,29 @@ def load_adapter_state(layers: dict[str, LoraLinear], state: dict[str, torch.Ten
 _PLACE = re.compile(r"\.layers\.(\d+)\..*?(\w+)\.lora_A\.weight$")
 
 
+def read_shape(folder: Path) -> LoraShape:
+    """The shape of an adapter that `save_adapter` wrote.
+
+    Raises:
+        TrainingError: there is none, or it cannot be read.
+    """
+    path = folder / "adapter_config.json"
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=_Config)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TrainingError(f"{str(path)!r} is no adapter's configuration ({error}); train the run again") from None
+    places = config.layers_to_transform
+    return LoraShape(rank=config.r, alpha=config.lora_alpha, top=None if places is None else len(places))
+
+
+class _Config(msgspec.Struct):
+    """What is read of PEFT's `adapter_config.json`."""
+
+    r: int
+    lora_alpha: int
+    layers_to_transform: list[int] | None = None
+
+
 def save_adapter(folder: Path, state: dict[str, torch.Tensor], shape: LoraShape, base: str) -> None:
     """Write `adapter_config.json` and `adapter_model.safetensors`, as `PeftModel.from_pretrained` reads them."""
     from peft import LoraConfig

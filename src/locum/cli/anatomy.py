@@ -1,0 +1,40 @@
+"""`locum anatomy RUN`: where the loss fell easily and where it did not."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from locum.cli import options as o
+from locum.cli.output import Debug, Json, Output, Quiet
+
+
+def anatomy(
+    run: o.RunFolder,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Held-out rows to look at, at most.")] = 64,
+    train_rows: Annotated[int, typer.Option("--train-rows", min=1, help="Training rows beside them.")] = 24,
+    scaling: Annotated[
+        Path | None,
+        typer.Option("--scaling", metavar="FILE", help="What `locum scaling` wrote of this dataset: the second axis."),
+    ] = None,
+    settings: o.Settings = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Valleys and plateaus: how each class of tokens responded to training."""
+    with Output(json=json, quiet=quiet, debug=debug) as voice:
+        import msgspec
+
+        from locum.cli import show_anatomy, stages
+        from locum.evaluation.anatomy.measure import AnatomyOptions, measure
+        from locum.evaluation.scaling.results import read_scaling
+        from locum.settings import load_settings
+
+        ladder = None if scaling is None else read_scaling(scaling, run / "dataset")
+        lexicons = load_settings(None if settings is None else Path(settings)).lexicons
+        base, renderer = stages.prepared(stages.base_of(run), voice.progress)
+        options = AnatomyOptions(rows=rows, train_rows=train_rows)
+        found = msgspec.to_builtins(measure(run, base.folder, renderer, options, voice.progress, lexicons, ladder))
+        show_anatomy.anatomy(voice, found)
+        voice.result({"run": str(run), **found})

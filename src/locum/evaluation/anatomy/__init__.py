@@ -1,0 +1,1 @@
+"""Valleys and plateaus: how the loss of each class of tokens responded to training."""

@@ -1,0 +1,208 @@
+"""A run's checkpoints on held-out and on training rows, and the adapter at every strength. Writes `RUN/anatomy/`.
+
+The checkpoints are the adapter's, on the base in torch: an anatomy looks at how training went, and nothing before the
+last step was ever a model file. What the shipped file says is in the run's evaluation, which is read where it is there.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from locum import files
+from locum.dataset.store import read_rows
+from locum.errors import RunError
+from locum.evaluation import nll
+from locum.evaluation.anatomy import summary
+from locum.evaluation.anatomy.exhibits import exhibits
+from locum.evaluation.anatomy.results import Anatomy, Shifted
+from locum.evaluation.anatomy.shift import shifts
+from locum.evaluation.encode import encode
+from locum.evaluation.losses import plan_rows
+from locum.evaluation.results import Gains, Results, Sample
+from locum.evaluation.sample import choose
+from locum.evaluation.scaling.forecast import Forecast
+from locum.evaluation.scaling.results import Scaling
+from locum.evaluation.scoring import Plan
+from locum.progress import Progress, silent
+from locum.runtime.adapter_scorer import AdapterScorer
+from locum.settings import Lexicons
+from locum.training.chat_template import Renderer
+from locum.training.checkpoints import Checkpoint, list_checkpoints
+from locum.training.lora import read_shape
+from locum.types import Message, Row
+
+STRENGTHS = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+FOLDER = "anatomy"
+
+
+class AnatomyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is looked at."""
+
+    rows: int = 64
+    """Held-out rows, chosen as by the evaluation."""
+    train_rows: int = 24
+    """Training rows, for what training remembers of its own rows."""
+    seed: int = 0
+
+
+def measure(
+    run: Path,
+    base: Path,
+    renderer: Renderer,
+    options: AnatomyOptions | None = None,
+    progress: Progress = silent,
+    lexicons: Lexicons | None = None,
+    scaling: Scaling | None = None,
+) -> Anatomy:
+    """Look at a run's checkpoints and write `RUN/anatomy` (anatomy.json, held_out.parquet, trained.parquet,
+    ray.parquet).
+
+    Args:
+        run: a trained run; its evaluation adds type, instance, token shift and exhibits where it is there.
+        base: the base's folder.
+        renderer: the base's.
+        options: caps.
+        progress: told about scoring.
+        lexicons: the user's own words, by which tokens are told apart.
+        scaling: a ladder over the same dataset, for the second axis.
+
+    Raises:
+        RunError: the run has no checkpoints, or holds nothing out.
+        TrainingError: a checkpoint is damaged.
+    """
+    options = options or AnatomyOptions()
+    started = time.monotonic()
+    points = list_checkpoints(run)
+    if len(points) < 2:
+        raise RunError(f"{str(run)!r} holds no checkpoints: train it again with `locum train`, which keeps them")
+    train, test = read_rows(run / "dataset", "train"), read_rows(run / "dataset", "test")
+    held_out = _plan(choose(test, options.rows, options.seed), train, renderer, lexicons)
+    if not held_out.rows:
+        raise RunError(f"{str(run)!r} holds nothing out that can be scored, so nothing can be looked at: add sessions")
+    trained = _plan(choose(train, options.train_rows, options.seed), train, renderer, lexicons)
+    results, samples = _evaluated(run)
+    with AdapterScorer(base, read_shape(run / "adapter")) as scorer:
+        along = [_at(scorer, point, (held_out, trained), progress) for point in points]
+        kept = Checkpoint(points[-1].step, run / "adapter" / "adapter_model.safetensors")
+        ray = _ray(scorer, kept, held_out, progress)
+        shift = _shift(scorer, samples, train, test, renderer, lexicons, progress)
+    tables = {
+        "held_out": nll.together([table for table, _ in along]),
+        "trained": nll.together([table for _, table in along]),
+        "ray": ray,
+    }
+    classes, families, choices = _known(results.gains if results else None, scaling)
+    three = (tables["held_out"], tables["trained"], tables["ray"])
+    anatomy = Anatomy(
+        steps=tuple(point.step for point in points),
+        rows=len(held_out.rows),
+        sessions=len({planned.row.lineage for planned in held_out.rows}),
+        train_rows=len(trained.rows),
+        classes=summary.class_parts(*three, classes),
+        families=summary.family_parts(*three, families),
+        choices=summary.choice_parts(*three, choices),
+        strengths=STRENGTHS,
+        shift=shift,
+        exhibits=exhibits(nll.read(run / "evaluation" / "nll.parquet"), samples) if results else (),
+        seconds=time.monotonic() - started,
+        notes=_notes(results, scaling),
+    )
+    _write(run / FOLDER, anatomy, tables)
+    return anatomy
+
+
+def _known(gains: Gains | None, scaling: Scaling | None) -> tuple[summary.Evidence, ...]:
+    """What is known of classes, families and choices beside their curves."""
+    of_classes = {**gains.classes, "all": gains.all} if gains else {}
+    of_families = gains.families if gains else {}
+    ladders: tuple[Mapping[str, Forecast], ...] = ({}, {}, {})
+    if scaling:
+        ladders = ({**scaling.classes, "all": scaling.all}, scaling.families, scaling.choices)
+    return tuple(
+        summary.Evidence(gains=known, forecasts=ladder, strengths=STRENGTHS)
+        for known, ladder in zip((of_classes, of_families, {}), ladders, strict=True)
+    )
+
+
+def _plan(rows: Sequence[Row], train: Sequence[Row], renderer: Renderer, lexicons: Lexicons | None) -> Plan:
+    encoded, _ = encode(rows, renderer)
+    return plan_rows([row for row in rows if row.id in encoded], encoded, train, (), renderer, lexicons)
+
+
+def _at(
+    scorer: AdapterScorer, point: Checkpoint, plans: tuple[Plan, Plan], progress: Progress
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    scorer.use(point)
+    held_out, trained = (
+        plan.score(scorer, arm="tuned", model=point.path.name, step=point.step, contexts="own", progress=progress).table
+        for plan in plans
+    )
+    return held_out, trained
+
+
+def _ray(scorer: AdapterScorer, kept: Checkpoint, plan: Plan, progress: Progress) -> pl.DataFrame:
+    """The held-out rows at every strength of the kept adapter; in the table `step` numbers the strengths."""
+    scorer.use(kept)
+    tables = []
+    for number, strength in enumerate(STRENGTHS):
+        scorer.set_strength(strength)
+        name = f"strength {strength:g}"
+        tables.append(plan.score(scorer, arm="tuned", model=name, step=number, contexts="own", progress=progress).table)
+    return nll.together(tables)
+
+
+def _shift(
+    scorer: AdapterScorer,
+    samples: Sequence[Sample],
+    train: Sequence[Row],
+    test: Sequence[Row],
+    renderer: Renderer,
+    lexicons: Lexicons | None,
+    progress: Progress,
+) -> tuple[Shifted, ...]:
+    """What the tuned model wrote in the evaluation, under the base."""
+    rows = {row.id: row for row in test}
+    answers = [_answered(rows[sample.row], sample) for sample in samples if sample.row in rows]
+    plan = _plan([row for row in answers if row.response.content or row.response.tool_calls], train, renderer, lexicons)
+    if not plan.rows:
+        return ()
+    scorer.set_strength(0.0)
+    table = plan.score(scorer, arm="base", model="base", contexts="own", progress=progress).table
+    texts = {
+        token: planned.response.text[start:end]
+        for planned in plan.rows
+        for token, (start, end) in zip(planned.response.tokens, planned.response.spans, strict=True)
+    }
+    return shifts(table, texts)
+
+
+def _answered(row: Row, sample: Sample) -> Row:
+    said = Message(role="assistant", content=sample.tuned.text, tool_calls=sample.tuned.tool_calls)
+    return msgspec.structs.replace(row, messages=(*row.prompt, said))
+
+
+def _evaluated(run: Path) -> tuple[Results | None, list[Sample]]:
+    folder = run / "evaluation"
+    if not (folder / "results.json").is_file():
+        return None, []
+    return files.read_json(folder / "results.json", Results), list(files.read_jsonl(folder / "samples.jsonl", Sample))
+
+
+def _notes(results: Results | None, scaling: Scaling | None) -> tuple[str, ...]:
+    notes = []
+    if results is None:
+        notes.append("Nothing was evaluated yet: type and instance, token shift and exhibits are missing.")
+    if scaling is None:
+        notes.append("No ladder was run (`locum scaling`): whether more rows would move a class is not known.")
+    return tuple(notes)
+
+
+def _write(folder: Path, anatomy: Anatomy, tables: dict[str, pl.DataFrame]) -> None:
+    with files.atomic_path(folder) as partial:
+        partial.mkdir()
+        for name, table in tables.items():
+            nll.write(table, partial / f"{name}.parquet")
+        files.write_json(partial / "anatomy.json", anatomy)

@@ -1,0 +1,90 @@
+"""From tables of losses to an anatomy; runs no model."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from locum.evaluation.anatomy.curves import Curve, choice_curves, class_curves, family_curves
+from locum.evaluation.anatomy.labels import MARGIN, memory, respond
+from locum.evaluation.anatomy.results import Label, Part, Reading
+from locum.evaluation.results import Gain
+from locum.evaluation.scaling.forecast import Forecast
+
+LEAST_DECISIONS = 20
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the parts of one kind (classes, families, choices) beside their curves."""
+
+    gains: Mapping[str, Gain] = {}
+    forecasts: Mapping[str, Forecast] = {}
+    strengths: tuple[float, ...] = ()
+
+
+def class_parts(held_out: pl.DataFrame, trained: pl.DataFrame, ray: pl.DataFrame, known: Evidence) -> tuple[Part, ...]:
+    """One part a token class, `all` first, then by how many nats fell there."""
+    return _parts(class_curves(held_out), class_curves(trained), class_curves(ray), known)
+
+
+def family_parts(held_out: pl.DataFrame, trained: pl.DataFrame, ray: pl.DataFrame, known: Evidence) -> tuple[Part, ...]:
+    """One part a family."""
+    return _parts(family_curves(held_out), family_curves(trained), family_curves(ray), known)
+
+
+def choice_parts(held_out: pl.DataFrame, trained: pl.DataFrame, ray: pl.DataFrame, known: Evidence) -> tuple[Part, ...]:
+    """One part a family with decisions, by the loss of the choice alone."""
+    return _parts(
+        choice_curves(held_out), choice_curves(trained), choice_curves(ray), known, "decisions", LEAST_DECISIONS
+    )
+
+
+def reading(label: Label, rows: Forecast | None) -> Reading:
+    """Both axes together. A plateau in steps may be one in rows or not; only the ladder tells.
+
+    Args:
+        label: how the loss moved with steps.
+        rows: how it moves with rows; None where no ladder was run.
+    """
+    if rows is None or label == "undetermined":
+        return "unknown"
+    if rows.falls:
+        return "needs rows"
+    still = rows.fall_band[0] > -MARGIN and rows.fall_band[1] < MARGIN
+    if not still:
+        return "unknown"
+    return {"valley": "learned", "plateau": "resists"}.get(label, "unknown")  # type: ignore[return-value]
+
+
+def _parts(
+    held_out: Sequence[Curve],
+    trained: Sequence[Curve],
+    ray: Sequence[Curve],
+    known: Evidence,
+    unit: str = "tokens",
+    least: int | None = None,
+) -> tuple[Part, ...]:
+    train, rays = ({curve.name: curve for curve in curves} for curves in (trained, ray))
+    falls = {curve.name: float(curve.means[0] - curve.means[-1]) * curve.tokens for curve in held_out}
+    # `all` is every class together; of families and choices there is no such curve, and they add up.
+    whole = falls.get("all", sum(falls.values()))
+    parts = []
+    for curve in sorted(held_out, key=lambda one: (one.name != "all", -falls[one.name], one.name)):
+        response = respond(curve, unit) if least is None else respond(curve, unit, least)
+        if curve.name in train:
+            response = msgspec.structs.replace(response, memory=memory(curve, train[curve.name]))
+        gain = known.gains.get(curve.name)
+        strengths = rays[curve.name].means if curve.name in rays else np.array([])
+        parts.append(
+            Part(
+                response=response,
+                share=falls[curve.name] / whole if whole > 0 else None,
+                type=gain.type if gain else None,
+                instance=gain.instance if gain else None,
+                strengths=tuple(map(float, strengths)),
+                best_strength=known.strengths[int(strengths.argmin())] if len(strengths) else None,
+                reading=reading(response.label, known.forecasts.get(curve.name)),
+            )
+        )
+    return tuple(parts)

@@ -1,0 +1,1 @@
+"""How the held-out loss falls with rows, and whether that may be extrapolated."""

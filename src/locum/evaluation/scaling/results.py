@@ -1,0 +1,70 @@
+"""What a scaling ladder says: `scaling.json`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from locum import files
+from locum.dataset.store import read_rows
+from locum.errors import RunError
+from locum.evaluation.scaling.forecast import Forecast
+
+
+class Rung(msgspec.Struct, frozen=True):
+    """One training of the ladder."""
+
+    fraction: float
+    seed: int
+    rows: int
+    sessions: int
+    steps: int
+    best_step: int
+    seconds: float
+
+
+def rows_digest(dataset: Path) -> str:
+    """By which a ladder knows its dataset again: the ids of the training rows.
+
+    Raises:
+        DatasetError: the folder is no dataset.
+    """
+    return files.digest([row.id for row in read_rows(dataset, "train")])
+
+
+def read_scaling(path: Path, dataset: Path) -> "Scaling":
+    """Read a ladder that was run over this dataset.
+
+    Raises:
+        RunError: the file is no ladder, or one over other rows.
+    """
+    try:
+        found = files.read_json(path, Scaling)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RunError(f"{str(path)!r} cannot be read as what `locum scaling` writes ({error})") from None
+    if found.dataset != rows_digest(dataset):
+        raise RunError(f"{str(path)!r} is a ladder over other rows than {str(dataset)!r}; run `locum scaling` on these")
+    return found
+
+
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """How the held-out loss fell with rows."""
+
+    base: str
+    fractions: tuple[float, ...]
+    seeds: int
+    rungs: tuple[Rung, ...]
+    held_out_rows: int
+    held_out_sessions: int
+    all: Forecast
+    classes: Mapping[str, Forecast]
+    families: Mapping[str, Forecast]
+    choices: Mapping[str, Forecast]
+    """Decisions alone, by family."""
+    sessions: Mapping[str, int]
+    """Training sessions that hold each family."""
+    rows: Mapping[str, int]
+    """Training rows of each family."""
+    dataset: str
+    """Digest of the dataset's rows."""
+    seconds: float

@@ -1,0 +1,103 @@
+"""RUN -> RUN/report.md: what the page says, for terminals and pull requests. Pictures become their tables.
+
+Words out of session logs stand in code spans or escaped, so that nothing in them becomes markup or a link.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from locum import __version__
+from locum.report.evidence import Measure
+from locum.report.valleys import Map
+from locum.report.view import Page
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])|(https?)(?=://)")
+
+
+def markdown(page: Page) -> str:
+    """The page as GitHub's Markdown."""
+    parts = [
+        f"# {escaped(page.name)}",
+        escaped(" · ".join(page.about)),
+        f"**{escaped(page.headline.sentence)}**",
+        *_verdicts(page),
+        *_funnel(page),
+        *([f"## The curve\n\n{escaped(page.curve.sentence)}"] if page.curve else []),
+        *(_valleys(page.valleys) if page.valleys else []),
+        *_evidence(page),
+        *_card(page),
+        *([f"## What is missing\n\n{_list(page.gaps.values())}"] if page.gaps else []),
+        f"Made by locum {__version__} from this run's files. It holds words out of session logs: pass it on as you "
+        "would the logs.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escaped(text: str) -> str:
+    """`text` on one line with nothing in it that Markdown would read as markup or turn into a link."""
+    return _MARKUP.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\u200b", " ".join(text.split()))
+
+
+def _verdicts(page: Page) -> list[str]:
+    rows = [(line.family, line.verdict, f"{line.reason} {line.short}".strip(), line.seen) for line in page.families]
+    return ["## What it may do", _table(("family", "verdict", "why", "on what"), rows)] if rows else []
+
+
+def _funnel(page: Page) -> list[str]:
+    if page.funnel is None:
+        return []
+    rows = [(bar.label, f"{'−' if bar.kind == 'drop' else ''}{bar.count:,}", bar.meaning) for bar in page.funnel.bars]
+    texts = [*page.funnel.notes, *page.funnel.sentences]
+    return ["## The funnel", _table(("", "turns", ""), rows), *map(escaped, texts)]
+
+
+def _valleys(found: Map) -> list[str]:
+    parts = ["## Valleys and plateaus", escaped(found.sentence)]
+    heads = ("what", "tokens", "nats per token", "share", "type", "instance", "label", "best strength")
+    for ground in found.grounds:
+        rows = [
+            (line.name, line.seen, line.losses, line.share, line.type, line.instance, line.label, line.strength)
+            for line in ground.lines
+        ]
+        parts += [f"### {ground.title}", _table(heads, rows)]
+    return [*parts, escaped(found.shift_sentence), *map(escaped, found.notes)]
+
+
+def _evidence(page: Page) -> list[str]:
+    if page.evidence is None:
+        return []
+    parts = ["## Sounding right", _measures([*page.evidence.resemblance, *page.evidence.loss_by_family])]
+    parts.append("## Being right")
+    for family in page.evidence.competence:
+        parts += [f"### {escaped(family.name)}", _measures(family.measures)]
+    parts += ["## Ways of going wrong", _measures(page.evidence.signatures)]
+    return parts
+
+
+def _measures(measures: Sequence[Measure]) -> str:
+    rows = [
+        (measure.title, row.label, row.text, measure.evidence)
+        for measure in measures
+        for plot in (measure.arms, measure.differences)
+        if plot
+        for row in plot.rows
+    ]
+    return _table(("measure", "arm", "estimate, 95 % interval", "on what"), rows) if rows else "Nothing was measured."
+
+
+def _card(page: Page) -> list[str]:
+    facts = [(fact.term, fact.detail) for fact in page.card.facts]
+    if page.card.parity:
+        facts.append(("parity", page.card.parity))
+    facts += [("time: " + part.name, part.text) for part in page.card.stages]
+    facts += [(fact.term, fact.detail) for fact in page.card.versions]
+    return ["## The model", _table(("", ""), facts), _list(page.card.limits)]
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {escaped(line)}" for line in lines)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([escaped(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
