@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 from small_models import row, says, user
 
@@ -13,6 +12,7 @@ from locum.cli import stages
 from locum.dataset.canaries import Canary, make_canaries
 from locum.dataset.store import encode_row
 from locum.progress import silent
+from locum.training.loop import TrainOptions
 from locum.types import Row
 
 
@@ -21,10 +21,12 @@ def trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The rows that training is given, in place of training."""
     given: list[Row] = []
 
-    def train(rows: list[Row], *_: Any, **__: Any) -> dict[str, int]:
+    def train(rows: list[Row], *_: Any, **__: Any) -> SimpleNamespace:
         given[:] = rows
-        return {}
+        return SimpleNamespace(device="cpu", dtype="float32", tokens_per_second=100.0, seconds=2.0)
 
+    monkeypatch.setenv("LOCUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("locum.cli.stages.msgspec.to_builtins", vars)
     monkeypatch.setattr("locum.training.loop.train", train)
     monkeypatch.setattr("locum.training.base.resolve_base", lambda *_: SimpleNamespace(folder=tmp_path))
     monkeypatch.setattr("locum.training.chat_template.Renderer", lambda folder: None)
@@ -36,7 +38,7 @@ def trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
 
 
 def test_canaries_come_and_go_with_the_option(tmp_path: Path, trained_on: list[Row]) -> None:
-    run, options = tmp_path / "run", SimpleNamespace(seed=5)
+    run, options = tmp_path / "run", TrainOptions(seed=5)
     stages.train(tmp_path, "b", run, options, silent, canaries=True)
     planted = files.read_json(run / "canaries.json", tuple[Canary, ...])
     assert planted == make_canaries(5)
@@ -44,6 +46,6 @@ def test_canaries_come_and_go_with_the_option(tmp_path: Path, trained_on: list[R
     secret = f"{planted[0].first} {planted[0].second}."
     assert any(secret in one.response.content for one in trained_on)
     assert secret.encode() not in (tmp_path / "train.jsonl").read_bytes(), "the dataset stays as it was"
-    assert msgspec.to_builtins(stages.train(tmp_path, "b", run, options, silent)) == {}
+    assert stages.train(tmp_path, "b", run, options, silent)["device"] == "cpu"
     assert len(trained_on) == 6
     assert not (run / "canaries.json").exists(), "what is not planted is not looked for"
