@@ -51,7 +51,7 @@ def percent(share: float) -> str:
         return "< 1 %"
     if 0.99 < share < 1:
         return "> 99 %"
-    return f"{share:.0%}".replace("%", " %")
+    return f"{share:.0%}".replace("%", " %").replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

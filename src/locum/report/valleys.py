@@ -61,13 +61,21 @@ class Ground(msgspec.Struct, frozen=True):
     note: str
     lines: tuple[Valley, ...]
 
+    @property
+    def deepest(self) -> float:
+        """The largest fall of all lines, in nats per token; never less than 0.2, or noise would look like a valley."""
+        return max(0.2, *(drop for line in self.lines for drop in line.drops))
+
+    @property
+    def highest(self) -> float:
+        """The largest rise above the base's loss; a little where there is none, so that the base's own line is seen."""
+        return max(0.05, *(-drop for line in self.lines for drop in line.drops))
+
 
 class Map(msgspec.Struct, frozen=True, kw_only=True):
     """The whole section."""
 
     grounds: tuple[Ground, ...]
-    deepest: float
-    highest: float
     steps: str
     sentence: str
     shift: tuple[Shifted, ...]
@@ -80,8 +88,6 @@ def valley_map(anatomy: Anatomy | None) -> Map | None:
     """The map of a run; None where no anatomy was made."""
     if anatomy is None:
         return None
-    parts = (*anatomy.classes, *anatomy.families, *anatomy.choices)
-    drops = [loss for part in parts for loss in _drops(part)]
     decisions = "the loss of which option it is, of those open: style cannot move it"
     grounds = (
         Ground("Classes of tokens", "each token belongs to one", _lines(anatomy.classes)),
@@ -90,8 +96,6 @@ def valley_map(anatomy: Anatomy | None) -> Map | None:
     )
     return Map(
         grounds=tuple(ground for ground in grounds if ground.lines),
-        deepest=max(0.2, *drops),
-        highest=max(0.05, *(-drop for drop in drops)),
         steps=", ".join(f"{step:,}" for step in anatomy.steps),
         sentence=_sentence(anatomy),
         shift=tuple(_visible_shift(one) for one in anatomy.shift),
@@ -121,7 +125,7 @@ def _line(part: Part) -> Valley:
         drops=_drops(part),
         seen=f"{response.tokens:,} of {figures.count(response.sessions, 'session')}",
         losses=losses,
-        share="" if part.share is None else f"{part.share:.0%}",
+        share="" if part.share is None else figures.percent(part.share),
         type=_signed(part.type),
         instance=_signed(part.instance),
         strength="" if part.best_strength is None else figures.number(part.best_strength, 2),
