@@ -176,7 +176,8 @@ def _competence(voice: Output, results: dict[str, Any]) -> None:
         for which, measures in parts:
             for measure, arms in measures.items():
                 shown = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in _ARMS if arm in arms)
-                voice.say(f"      {measure}{which}: {shown}")
+                why = results["undefined"].get(f"competence/{family}/{measure}/tuned")
+                voice.say(f"      {measure}{which}: {shown or (why['why'] if why else 'undefined')}")
         if family in results["lookups"]:
             voice.say(
                 "      ship the lookup: tuned is not shown to beat a copy of the nearest training row's decision"
