@@ -1,0 +1,115 @@
+"""The ladder and the anatomy from files to files, on a tiny base: every training and scoring is real."""
+
+from pathlib import Path
+
+import pytest
+from answer_samples import decision_rows
+
+from locum import files
+from locum.dataset.store import encode_row
+from locum.errors import DatasetError, RunError
+from locum.evaluation import nll
+from locum.evaluation.anatomy.measure import STRENGTHS, AnatomyOptions, measure
+from locum.evaluation.anatomy.results import Anatomy
+from locum.evaluation.scaling.climb import ScalingOptions, climb
+from locum.evaluation.scaling.results import Scaling, read_scaling
+from locum.training.base import Base
+from locum.training.chat_template import Renderer
+from locum.training.loop import TrainOptions, train
+from locum.types import Row
+
+pytestmark = pytest.mark.usefixtures("float32")
+
+
+def put(folder: Path, *, train: list[Row], valid: list[Row], test: list[Row]) -> Path:
+    folder.mkdir(parents=True)
+    for split, rows in (("train", train), ("valid", valid), ("test", test)):
+        (folder / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    everything = decision_rows("tool_decision", 14, 2)
+    parts = [sorted({row.lineage for row in everything})[start:stop] for start, stop in ((0, 9), (9, 11), (11, 14))]
+    train_rows, valid, test = ([row for row in everything if row.lineage in part] for part in parts)
+    return put(tmp_path_factory.mktemp("climb") / "dataset", train=train_rows, valid=valid, test=test)
+
+
+@pytest.fixture(scope="module")
+def ladder(dataset: Path, tiny_base: Base) -> Scaling:
+    options = ScalingOptions(fractions=(0.3, 1.0), seeds=2, training=TrainOptions(max_steps=3))
+    return climb(dataset, str(tiny_base.folder), options)
+
+
+def test_every_rung_is_trained_and_scored_on_the_same_rows(ladder: Scaling) -> None:
+    assert [(rung.fraction, rung.seed) for rung in ladder.rungs] == [(0.3, 0), (1.0, 0), (0.3, 1), (1.0, 1)]
+    assert {rung.rows for rung in ladder.rungs if rung.fraction == 1.0} == {18}
+    assert all(rung.rows == 6 and rung.sessions == 3 for rung in ladder.rungs if rung.fraction == 0.3)
+    assert all(1 <= rung.steps <= 3 for rung in ladder.rungs)
+    assert ladder.all.rows == (6, 18)
+    assert (ladder.held_out_rows, ladder.held_out_sessions) == (6, 3)
+    assert set(ladder.families) == set(ladder.choices) == {"tool_decision"}
+    # The classes are the whole: their nats add up to it, on every rung.
+    assert ladder.all.losses[0] > 0
+    assert ladder.families["tool_decision"].losses == pytest.approx(ladder.all.losses)
+
+
+def test_so_short_a_ladder_foretells_nothing(ladder: Scaling) -> None:
+    assert any("2 rungs of 2 trainings" in reason for reason in ladder.all.refused)
+    assert ladder.all.expected is None
+
+
+def test_a_ladder_is_read_again_for_its_own_rows_alone(ladder: Scaling, dataset: Path, tmp_path: Path) -> None:
+    files.write_json(tmp_path / "scaling.json", ladder)
+    assert read_scaling(tmp_path / "scaling.json", dataset) == ladder
+    other = put(tmp_path / "other", train=decision_rows("tool_decision", 2, 1), valid=[], test=[])
+    with pytest.raises(RunError, match="over other rows"):
+        read_scaling(tmp_path / "scaling.json", other)
+    (tmp_path / "scaling.json").write_text("[]")
+    with pytest.raises(RunError, match="cannot be read"):
+        read_scaling(tmp_path / "scaling.json", dataset)
+
+
+def test_nothing_held_out_is_no_ladder(tiny_base: Base, tmp_path: Path) -> None:
+    rows = decision_rows("tool_decision", 2, 1)
+    with pytest.raises(DatasetError, match="no held-out rows"):
+        climb(put(tmp_path / "d", train=rows, valid=[], test=[]), str(tiny_base.folder))
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Path, tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("anatomy") / "run"
+    folder.mkdir()
+    (folder / "dataset").symlink_to(dataset)
+    from locum.dataset.store import read_rows
+
+    train(read_rows(dataset, "train"), read_rows(dataset, "valid"), tiny_base, folder, TrainOptions(max_steps=8))
+    return folder
+
+
+def test_an_anatomy_looks_at_every_checkpoint_and_strength(
+    run: Path, tiny_base: Base, tiny_renderer: Renderer, ladder: Scaling
+) -> None:
+    found = measure(run, tiny_base.folder, tiny_renderer, AnatomyOptions(train_rows=4), scaling=ladder)
+    assert found == files.read_json(run / "anatomy" / "anatomy.json", Anatomy)
+    assert found.steps[0] == 0
+    assert found.steps[-1] == 8
+    whole = found.classes[0]
+    assert whole.response.name == "all"
+    assert whole.response.label == "undetermined", "three sessions carry no label"
+    # Strength 0 is the base.
+    table = nll.read(run / "anatomy" / "held_out.parquet")
+    assert len(table) == sum(part.response.tokens for part in found.classes[1:]) * len(found.steps)
+    assert whole.strengths[STRENGTHS.index(0.0)] == pytest.approx(whole.response.losses[0], abs=1e-5)
+    assert sum(part.share or 0 for part in found.classes[1:]) == pytest.approx(1, abs=0.05)
+    assert (found.train_rows, found.rows, found.sessions) == (4, 6, 3)
+    assert any("Nothing was evaluated" in note for note in found.notes)
+    assert not any("No ladder" in note for note in found.notes)
+
+
+def test_a_run_without_checkpoints_says_what_to_do(
+    run: Path, tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="holds no checkpoints"):
+        measure(tmp_path, tiny_base.folder, tiny_renderer)
