@@ -27,7 +27,7 @@ def trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
 
     monkeypatch.setenv("LOCUM_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("locum.cli.stages.msgspec.to_builtins", vars)
-    monkeypatch.setattr("locum.training.loop.train", train)
+    monkeypatch.setattr("locum.training.ray_train.train", train)
     monkeypatch.setattr("locum.training.base.resolve_base", lambda *_: SimpleNamespace(folder=tmp_path))
     monkeypatch.setattr("locum.training.chat_template.Renderer", lambda folder: None)
     monkeypatch.setattr("locum.evaluation.canaries.require_rankable", lambda canaries, renderer: None)

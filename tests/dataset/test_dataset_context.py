@@ -192,6 +192,7 @@ def test_a_call_that_is_too_long_goes_with_its_result_and_the_turn_after_it() ->
     assert row.shortened == 2
 
 
+@example("0" * 65, 64)
 @given(st.text(max_size=400), st.integers(64, 300))
 def test_clip(text: str, limit: int) -> None:
     clipped = clip(text, limit)

@@ -39,8 +39,10 @@ def clip(text: str, limit: int) -> str:
     """
     if len(text) <= limit:
         return text
-    marker = f"[… {len(text) - limit:,} characters left out …]"
-    marker = f"[… {len(text) - limit + len(marker):,} characters left out …]"
+    marker = ""
+    # The marker takes room itself, and its number may grow by a digit for that: twice more settles it.
+    for _ in range(3):
+        marker = f"[… {len(text) - limit + len(marker):,} characters left out …]"
     room = limit - len(marker)
     if room < 2:
         return text[:limit]
