@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from dataset_sessions import built, calls, harness, human, result, says, session, sessions, system
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from locum.dataset.build import Options
