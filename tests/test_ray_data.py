@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray_clusters import two_workers
 
 from locum.dataset import cache, extract
 from locum.errors import EngineError, SourceError
@@ -18,20 +19,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster of two workers on this computer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        from ray.cluster_utils import Cluster
-
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=1)
-            yield cluster.address
-        finally:
-            import ray
-
-            ray.shutdown()
-            cluster.shutdown()
+    with two_workers() as found:
+        yield found
 
 
 @pytest.fixture

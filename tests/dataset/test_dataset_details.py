@@ -61,7 +61,7 @@ def test_details_of_arguments() -> None:
 
     assert call(order="#W441798") == ("w441798",)
     assert call(number=30912) == ("30912",)
-    assert call(deep=[{"path": "/work/src/billing_cycle.py"}]) == ("billing_cycle.py",)
+    assert call(deep=[{"path": "/srv/src/billing_cycle.py"}]) == ("billing_cycle.py",)
     assert call(content="# W441798\nimport billing_cycle.py\n") == ()
     assert call(query="orders") == ()
 

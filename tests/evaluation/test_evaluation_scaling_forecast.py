@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from locum.evaluation.scaling.forecast import forecast
-from locum.evaluation.scaling.ladder import Ladder, merged, resampled, spread
+from locum.evaluation.scaling.ladder import Ladder, resampled, spread
 from locum.evaluation.scaling.power_law import EXPONENTS, PowerLaw, fit
 
 FRACTIONS = (1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1)
@@ -127,13 +127,6 @@ def test_resampling_keeps_what_the_rungs_share() -> None:
     # Held-out sessions are hard or easy on all rungs alike: each rung's loss is uncertain, their difference is not.
     draws = resampled(ladder(7, noise=0.001), 200, 0)
     assert draws[:, 0].std() > 5 * (draws[:, 0] - draws[:, -1]).std()
-
-
-def test_merged_ladders_add_up() -> None:
-    one = ladder(1)
-    both = merged([one, one])
-    np.testing.assert_allclose(both.means(), one.means())
-    assert both.tokens == tuple(2 * t for t in one.tokens)
 
 
 def test_one_training_a_rung_has_no_spread() -> None:

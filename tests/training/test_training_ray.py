@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+from ray_clusters import two_workers
 from small_models import many_rows, row, says, user
 
 from locum import files
@@ -26,20 +27,8 @@ OPTIONS = TrainOptions(shape=LoraShape(rank=4, alpha=8), max_steps=12, pack_toke
 def address() -> Iterator[str]:
     """A cluster of two workers on this computer."""
     pytest.importorskip("ray.train")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        from ray.cluster_utils import Cluster
-
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=1)
-            yield cluster.address
-        finally:
-            import ray
-
-            ray.shutdown()
-            cluster.shutdown()
+    with two_workers() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from locum.evaluation.answers import asked
 from locum.types import Message, Row
 
 EXAMPLES = 4
@@ -50,7 +51,7 @@ class Nearest:
         if self._rows:
             from sklearn.feature_extraction.text import TfidfVectorizer
 
-            for texts in ([_last(row) for row in self._rows], [_conversation(row) for row in self._rows]):
+            for texts in ([asked(row) for row in self._rows], [_conversation(row) for row in self._rows]):
                 space = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, max_features=200_000)
                 self._spaces.append((space, space.fit_transform([text or "\N{BULLET}" for text in texts])))
 
@@ -63,13 +64,13 @@ class Nearest:
 
         found: list[list[Neighbour]] = []
         (last, seen_last), (whole, seen_whole) = self._spaces
-        asked = last.transform([_last(row) for row in rows]), whole.transform([_conversation(row) for row in rows])
+        requests = last.transform([asked(row) for row in rows]), whole.transform([_conversation(row) for row in rows])
         for place, row in enumerate(rows):
             among = self._families.get(row.family) or self._structures.get(row.structure, [])
             if not among:
                 found.append([])
                 continue
-            near = (asked[0][place] @ seen_last[among].T + asked[1][place] @ seen_whole[among].T).toarray()[0] / 2
+            near = (requests[0][place] @ seen_last[among].T + requests[1][place] @ seen_whole[among].T).toarray()[0] / 2
             order = np.argsort(-near, kind="stable")[:count]
             found.append([Neighbour(self._rows[among[i]], min(1.0, float(near[i]))) for i in order])
         return found
@@ -90,16 +91,12 @@ def with_examples(row: Row, neighbours: Sequence[Neighbour], budget: int = EXAMP
         left = budget - len(answer.content) - sum(len(str(call.arguments)) for call in answer.tool_calls)
         room = min(left, budget // 3)
         if room > 0:
-            request = _last(neighbour.row)[-room:]
+            request = asked(neighbour.row)[-room:]
             examples.append((Message(role="user", content=request), answer))
             budget = left - len(request)
     opening = [message for message in row.prompt if message.role == "system"]
     rest = [message for message in row.prompt if message.role != "system"]
     return (*opening, *(message for example in reversed(examples) for message in example), *rest)
-
-
-def _last(row: Row) -> str:
-    return row.prompt[-1].content if row.prompt else ""
 
 
 def _conversation(row: Row) -> str:

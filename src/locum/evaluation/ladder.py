@@ -12,6 +12,7 @@ import numpy as np
 
 from locum.errors import TrainingError
 from locum.evaluation.decisions import decides, same_decision
+from locum.evaluation.encode import encode
 from locum.evaluation.sample import choose
 from locum.evaluation.statistics import paired_difference
 from locum.progress import Progress, silent
@@ -77,12 +78,7 @@ def climb(
     Raises:
         TrainingError: no row can be measured on.
     """
-    encoded: dict[str, Encoded] = {}
-    for row in choose(rows, _LOSS_ROWS, 0):
-        try:
-            encoded[row.id] = renderer.encode(row)
-        except TrainingError:
-            continue  # nobody can render it, so it measures nothing
+    encoded, _ = encode(choose(rows, _LOSS_ROWS, 0), renderer)
     measured = [row for row in rows if row.id in encoded]
     if not measured:
         raise TrainingError("no held-out row (split valid) to climb the ladder on; name a --quant, or add sessions")

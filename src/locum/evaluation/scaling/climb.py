@@ -139,7 +139,7 @@ def climb(
         choices=_forecasts([outcome.choices for outcome in outcomes], outcomes, options),
         sessions=sessions,
         rows=counts,
-        dataset=rows_digest(dataset),
+        dataset=rows_digest(rows["train"]),
         seconds=time.monotonic() - started,
     )
 

@@ -5,8 +5,6 @@ on the same held-out rows. Sessions and seeds are resampled together: the held-o
 and what they share must not look like evidence.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +43,14 @@ def errors(ladder: Ladder) -> Floats:
     How hard the held-out sessions are moves all rungs alike and says nothing against the shape of the curve. Never
     below 0.002 nats, which is what changing the order of a sum can do in bfloat16.
     """
-    by_seed = ladder.cube().sum(axis=2) / sum(ladder.tokens)
-    # Few seeds a rung, so the rungs are pooled: training noise does not depend on the rung by much.
-    pooled = float(np.sqrt(by_seed.var(axis=1, ddof=1).mean())) if ladder.seeds > 1 else 0.0
-    return np.full(len(ladder.rows), max(0.002, pooled / np.sqrt(ladder.seeds)))
+    return np.full(len(ladder.rows), max(0.002, spread(ladder) / np.sqrt(ladder.seeds)))
 
 
 def spread(ladder: Ladder) -> float:
-    """Standard deviation of one training's loss around its rung's mean, in nats per token; 0 with one seed."""
+    """Standard deviation of one training's loss around its rung's mean, in nats per token; 0 with one seed.
+
+    Few seeds a rung, so the rungs are pooled: training noise does not depend on the rung by much.
+    """
     if ladder.seeds < 2:
         return 0.0
     by_seed = ladder.cube().sum(axis=2) / sum(ladder.tokens)
@@ -81,11 +79,3 @@ def resampled(ladder: Ladder, draws: int, seed: int) -> Floats:
     widen = stdtrit(max(1, sessions - 1), 0.9) / ndtri(0.9) * np.sqrt(sessions / max(1, sessions - 1))
     middle = ladder.means()
     return np.asarray(middle + (found - middle) * widen)
-
-
-def merged(ladders: Sequence[Ladder]) -> Ladder:
-    """Several classes as one: losses and tokens added up. All must have the same rungs, seeds and sessions."""
-    cubes = sum((ladder.cube() for ladder in ladders[1:]), ladders[0].cube())
-    tokens = tuple(sum(ladder.tokens[i] for ladder in ladders) for i in range(len(ladders[0].tokens)))
-    nats = tuple(tuple(tuple(map(float, session)) for session in seed) for seed in cubes)
-    return Ladder(ladders[0].rows, nats, tokens)

@@ -1,6 +1,6 @@
 """What a scaling ladder says: `scaling.json`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ from locum import files
 from locum.dataset.store import read_rows
 from locum.errors import RunError
 from locum.evaluation.scaling.forecast import Forecast
+from locum.types import Row
 
 
 class Rung(msgspec.Struct, frozen=True):
@@ -23,13 +24,9 @@ class Rung(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def rows_digest(dataset: Path) -> str:
-    """By which a ladder knows its dataset again: the ids of the training rows.
-
-    Raises:
-        DatasetError: the folder is no dataset.
-    """
-    return files.digest([row.id for row in read_rows(dataset, "train")])
+def rows_digest(train: Sequence[Row]) -> str:
+    """By which a ladder knows its dataset again: the ids of the training rows."""
+    return files.digest([row.id for row in train])
 
 
 def read_scaling(path: Path, dataset: Path) -> "Scaling":
@@ -37,12 +34,13 @@ def read_scaling(path: Path, dataset: Path) -> "Scaling":
 
     Raises:
         RunError: the file is no ladder, or one over other rows.
+        DatasetError: the folder is no dataset.
     """
     try:
         found = files.read_json(path, Scaling)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RunError(f"{str(path)!r} cannot be read as what `locum scaling` writes ({error})") from None
-    if found.dataset != rows_digest(dataset):
+    if found.dataset != rows_digest(read_rows(dataset, "train")):
         raise RunError(f"{str(path)!r} is a ladder over other rows than {str(dataset)!r}; run `locum scaling` on these")
     return found
 
