@@ -28,10 +28,10 @@ import msgspec
 
 from locum.progress import silent
 from locum.training import loop
+from locum.training.backend import LoraShape, Metric, TrainOptions
 from locum.training.base import Base, resolve_base
 from locum.training.chat_template import Encoded
-from locum.training.loop import Metric, TrainOptions, train
-from locum.training.lora import LoraShape
+from locum.training.loop import train
 from locum.training.rows import EncodedRows
 from locum.types import Message, Row
 

@@ -29,10 +29,11 @@ from typing import Any
 import measured
 
 from locum import files
+from locum.training.backend import LoraShape, Metric, TrainOptions
 from locum.training.base import Base, resolve_base
 from locum.training.chat_template import Encoded, Renderer
-from locum.training.loop import Metric, TrainOptions, train
-from locum.training.lora import TARGETS, LoraShape
+from locum.training.loop import train
+from locum.training.lora import TARGETS
 from locum.types import Row
 
 BATCH = 4

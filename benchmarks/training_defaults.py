@@ -29,9 +29,10 @@ import msgspec
 from locum.dataset import read_rows
 from locum.progress import silent
 from locum.training import schedule
+from locum.training.backend import Metric, TrainOptions
 from locum.training.base import resolve_base
 from locum.training.chat_template import Renderer
-from locum.training.loop import Metric, TrainOptions, train
+from locum.training.loop import train
 from locum.training.rows import encode_rows
 from locum.types import Row
 

@@ -180,9 +180,10 @@ def write_adapter(base: Path, folder: Path, *, rank: int = 4, alpha: int = 12, s
     """An adapter of random values in PEFT's format, as training saves one; `size` is the spread of B."""
     import torch
 
+    from locum.training.backend import LoraShape
     from locum.training.device import Device
     from locum.training.load import load_model
-    from locum.training.lora import LoraShape, adapter_state, add_lora, save_adapter
+    from locum.training.lora import adapter_state, add_lora, save_adapter
 
     shape = LoraShape(rank=rank, alpha=alpha)
     layers = add_lora(load_model(base, Device("cpu", "float32")), shape, seed=3)

@@ -12,7 +12,7 @@ from locum.cli import stages
 from locum.dataset.canaries import Canary, make_canaries
 from locum.dataset.store import encode_row
 from locum.progress import silent
-from locum.training.loop import TrainOptions
+from locum.training.backend import TrainOptions
 from locum.types import Row
 
 

@@ -10,8 +10,8 @@ from locum.cli.train import train
 from locum.dataset.build import Options
 from locum.evaluation.evaluate import EvaluateOptions
 from locum.export.quantize import QUANTIZATIONS
+from locum.training.backend import TrainOptions
 from locum.training.base import ALIASES
-from locum.training.loop import TrainOptions
 from locum.training.trackers import TRACKERS
 
 

@@ -13,9 +13,10 @@ from locum.evaluation.anatomy.measure import STRENGTHS, AnatomyOptions, measure
 from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.scaling.climb import ScalingOptions, climb
 from locum.evaluation.scaling.results import Scaling, read_scaling
+from locum.training.backend import TrainOptions
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
-from locum.training.loop import TrainOptions, train
+from locum.training.loop import train
 from locum.types import Row
 
 pytestmark = pytest.mark.usefixtures("float32")

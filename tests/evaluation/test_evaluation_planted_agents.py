@@ -17,9 +17,10 @@ from locum.evaluation.token_classes import COPIED
 from locum.export.fuse import fuse
 from locum.runtime.scorer import Scorer
 from locum.sessions.scripted import write_sessions
+from locum.training.backend import TrainOptions
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
-from locum.training.loop import TrainOptions, train
+from locum.training.loop import train
 from locum.types import Row
 
 SESSIONS = 40

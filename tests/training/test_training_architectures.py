@@ -13,11 +13,12 @@ import torch
 
 from locum.errors import TrainingError
 from locum.training import attention
+from locum.training.backend import LoraShape
 from locum.training.base import Base
 from locum.training.chat_template import Encoded
 from locum.training.device import Device
 from locum.training.load import context_length, load_model
-from locum.training.lora import LoraShape, adapter_state, add_lora, save_adapter
+from locum.training.lora import adapter_state, add_lora, save_adapter
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import chain
 

@@ -16,13 +16,14 @@ from locum import files
 from locum.errors import TrainingError
 from locum.training import activations
 from locum.training.activations import Boundary
+from locum.training.backend import LoraShape, Metric, TrainOptions
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.checkpoints import Checkpoint, checkpoint_steps, list_checkpoints, load_into, save_checkpoint
 from locum.training.device import Device
 from locum.training.load import load_model
-from locum.training.loop import Metric, TrainOptions, train
-from locum.training.lora import LoraShape, adapter_state, add_lora
+from locum.training.loop import train
+from locum.training.lora import adapter_state, add_lora
 from locum.training.loss import target_losses
 from locum.training.packing import TokenSequence, chain, pack
 from locum.types import Row

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from small_models import lookup, many_rows, result, says, system, turns, user
 
 from locum.training.attention import SHORT
+from locum.training.backend import LoraShape
 from locum.training.base import Base
 from locum.training.chat_template import Encoded, Renderer
 from locum.training.device import Device
 from locum.training.load import load_model
-from locum.training.lora import LoraShape, add_lora
+from locum.training.lora import add_lora
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain, pack
 from locum.types import Row

@@ -13,12 +13,13 @@ from small_models import TEMPLATE, damage_config, many_rows, row, says, user, wr
 from locum import files
 from locum.errors import BaseError, TrainingError
 from locum.training import loop
+from locum.training.backend import LoraShape, Metric, TrainOptions, TrainResult
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.device import Device
 from locum.training.load import load_model
-from locum.training.loop import Metric, TrainOptions, TrainResult, train
-from locum.training.lora import LoraLinear, LoraShape, add_lora, load_adapter_state
+from locum.training.loop import train
+from locum.training.lora import LoraLinear, add_lora, load_adapter_state
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain
 from locum.types import Row

@@ -12,10 +12,10 @@ from small_models import many_rows, row, says, user
 from locum import files
 from locum.errors import EngineError, TrainingError
 from locum.training import ray_train
+from locum.training.backend import LoraShape, Metric, TrainOptions
 from locum.training.base import Base
 from locum.training.device import Device
-from locum.training.loop import Metric, TrainOptions, train
-from locum.training.lora import LoraShape
+from locum.training.loop import train
 from locum.training.ray_train import train_on_ray
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

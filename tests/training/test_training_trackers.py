@@ -10,9 +10,9 @@ from small_models import many_rows
 from locum import files
 from locum.errors import EngineError
 from locum.training import loop
+from locum.training.backend import LoraShape, Metric, TrainOptions
 from locum.training.base import Base
-from locum.training.loop import Metric, TrainOptions, train
-from locum.training.lora import LoraShape
+from locum.training.loop import train
 from locum.training.trackers import TRACKERS, figures, tracked
 
 OPTIONS = TrainOptions(shape=LoraShape(rank=2, alpha=4), max_steps=4, pack_tokens=256, patience=99)

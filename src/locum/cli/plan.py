@@ -40,8 +40,9 @@ def _plan(dataset: Path, base: str, voice: Output, epochs: int, max_steps: int |
     from locum.cli import stages
     from locum.dataset.store import read_rows
     from locum.training import timings
+    from locum.training.backend import TrainOptions
     from locum.training.base import resolve_base
-    from locum.training.loop import TrainOptions, planned
+    from locum.training.loop import planned
     from locum.trust.plan import plan_families
 
     options = TrainOptions(epochs=epochs, max_steps=max_steps)

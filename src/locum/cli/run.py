@@ -130,8 +130,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
 
 
 def _training(request: Any) -> Any:
-    from locum.training.loop import TrainOptions
-    from locum.training.lora import LoraShape
+    from locum.training.backend import LoraShape, TrainOptions
 
     return TrainOptions(
         shape=LoraShape(top=o.top_layers(request.layers)),

@@ -39,7 +39,7 @@ def scaling(
         from locum.evaluation.scaling.climb import ScalingOptions, climb
         from locum.parallel import Each, here
         from locum.settings import load_settings
-        from locum.training.loop import TrainOptions
+        from locum.training.backend import TrainOptions
 
         if out.exists() and not force:
             raise NameTakenError(f"{str(out)!r} exists already; give another --out or pass --force")

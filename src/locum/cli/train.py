@@ -45,8 +45,7 @@ def train(
         from locum.cli import show, stages
         from locum.dataset.store import redactions_file
         from locum.errors import NameTakenError
-        from locum.training.loop import TrainOptions
-        from locum.training.lora import LoraShape
+        from locum.training.backend import LoraShape, TrainOptions
 
         if (out / "adapter").is_dir() and not force:
             raise NameTakenError(f"{str(out)!r} holds an adapter already; give another --out or pass --force")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from locum.runtime.scorer import Scorer
 
 if TYPE_CHECKING:
+    from locum.training.backend import LoraShape
     from locum.training.checkpoints import Checkpoint
     from locum.training.device import Device
-    from locum.training.lora import LoraLinear, LoraShape
+    from locum.training.lora import LoraLinear
 
 
 class AdapterScorer(Scorer):

@@ -20,68 +20,17 @@ from locum.errors import TrainingError
 from locum.progress import Progress, silent
 from locum.training import checkpoints, schedule
 from locum.training.activations import Boundary
+from locum.training.backend import Metric, TrainOptions, TrainResult
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.device import Device, best_device
 from locum.training.load import context_length, load_model
-from locum.training.lora import LoraShape, adapter_state, add_lora, load_adapter_state, save_adapter
+from locum.training.lora import adapter_state, add_lora, load_adapter_state, save_adapter
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain, pack
 from locum.training.rows import encode_rows
 from locum.training.team import Alone, Team, nothing, share
 from locum.types import Row
-
-
-class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a training run can be told; docs/decisions/ records where the defaults come from."""
-
-    shape: LoraShape = LoraShape()
-    learning_rate: float = 2e-3
-    """Peak of the schedule: linear warm-up over the first twentieth, cosine down to a tenth."""
-    epochs: int = 3
-    max_steps: int | None = None
-    """Stop after this many steps, however many passes that is; the schedule is fitted to it."""
-    pack_tokens: int = 512
-    """Tokens a step; one step is one pack."""
-    patience: int = 3
-    """Stop when held-out loss has not improved for this many looks at it; 0: never, all planned steps are taken."""
-    seed: int = 0
-    skip_bad: bool = False
-    """Leave out rows that must not be trained on, and count them, instead of stopping at the first."""
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """One line of `metrics.jsonl`; losses in nats per response token."""
-
-    step: int
-    seconds: float
-    tokens: int
-    """All tokens computed so far, prompts included."""
-    train_loss: float | None
-    valid_loss: float | None
-
-
-class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a training run."""
-
-    steps: int
-    best_step: int
-    """The step whose adapter was kept: the best held-out loss, or the last step where nothing is held out."""
-    seconds: float
-    tokens_per_second: float
-    train_first: float
-    """Loss before the first step, on a seeded choice of training rows: steps see different rows, so that their own
-    losses cannot be compared."""
-    train_last: float
-    """Loss on the same rows after the last step."""
-    valid_first: float | None
-    valid_best: float | None
-    rows: int
-    valid_rows: int
-    """Held-out rows that the loss was looked at on; a choice where all of them would cost too much."""
-    skipped: tuple[str, ...]
-    device: str
-    dtype: str
 
 
 def train(
@@ -96,18 +45,15 @@ def train(
     team: Team | None = None,
     device: Device | None = None,
 ) -> TrainResult:
-    """Train an adapter for `base` and write it into `run`.
+    """Train an adapter for `base` and write it into `run`: the backend for this computer.
 
     Args:
-        train_rows, valid_rows: what to learn from, and what is held out to see when to stop (may be empty).
-        base, run, progress: what to adapt; the folder to write into; told after every step.
-        observe: told every line of `metrics.jsonl` as it comes; in a resumed run those before it, too.
+        train_rows, valid_rows, base, run, options, progress, observe: as `Backend`.
         team: who shares the steps; nobody where None.
         device: where to compute and how precisely; the best there is where None.
 
     Raises:
-        TrainingError: no row to train on, a row that must not be trained on (`skip_bad` leaves it out), or a loss
-            that is no longer a number.
+        TrainingError: as `Backend`.
     """
     options = options or TrainOptions()
     training = _Training(train_rows, valid_rows, base, run, options, progress)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from locum.errors import TrainingError
+from locum.training.backend import LoraShape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,15 +23,6 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 """Every linear layer of a decoder block, by the names that transformers gives them (Phi 3 has two fused ones): at small
 rank this beats attention alone (arXiv:2106.09685 section 7.1 tried attention alone; QLoRA, arXiv:2305.14314 section 4,
 found that all layers are needed)."""
-
-
-class LoraShape(msgspec.Struct, frozen=True):
-    """Rank, scale and place of an adapter; the update of a weight is `alpha / rank * B @ A`."""
-
-    rank: int = 16
-    alpha: int = 32
-    top: int | None = None
-    """Adapt this many of the decoder's last layers; None: all of them."""
 
 
 class LoraLinear(nn.Module):

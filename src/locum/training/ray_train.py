@@ -23,9 +23,10 @@ from locum import __version__, files
 from locum.errors import EngineError, LocumError
 from locum.progress import Progress, silent
 from locum.ray_cluster import connect
+from locum.training.backend import Backend, Metric, TrainOptions, TrainResult
 from locum.training.base import Base, resolve_base
 from locum.training.device import Device
-from locum.training.loop import Metric, TrainOptions, TrainResult, train
+from locum.training.loop import train
 from locum.types import Row
 
 _SEEN = "seen"
@@ -96,7 +97,7 @@ def train_on_ray(
     return msgspec.convert(finished.return_value, TrainResult)
 
 
-def trainer(address: str | None) -> Callable[..., TrainResult]:
+def trainer(address: str | None) -> Backend:
     """Who trains: this process where `address` is None, else the cluster there."""
     return train if address is None else partial(train_on_ray, address)
 

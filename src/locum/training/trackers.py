@@ -14,7 +14,7 @@ import msgspec
 
 from locum import files
 from locum.errors import EngineError
-from locum.training.loop import Metric, TrainOptions
+from locum.training.backend import Metric, TrainOptions
 
 Observer = Callable[[Metric], None]
 

@@ -28,10 +28,11 @@ from locum.parallel import Each, here
 from locum.progress import Progress, silent
 from locum.runtime.adapter_scorer import AdapterScorer
 from locum.settings import Lexicons
+from locum.training.backend import TrainOptions
 from locum.training.base import resolve_base
 from locum.training.chat_template import Renderer
 from locum.training.checkpoints import Checkpoint
-from locum.training.loop import TrainOptions, planned, train
+from locum.training.loop import planned, train
 from locum.types import Row
 
 Sums = dict[str, dict[str, tuple[float, int]]]
