@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -54,6 +54,13 @@ class FakeOllama:
         self.created: list[dict[str, Any]] = []
         self.chats: list[dict[str, Any]] = []
         self.deleted: list[str] = []
+        self.generated: list[dict[str, Any]] = []
+        self.on_generate: Callable[[dict[str, Any]], dict[str, Any]] = lambda asked: {
+            "response": "It is.",
+            "done": True,
+            "done_reason": "stop",
+        }
+        """The answer to a raw prompt; a version before 0.12.11 gives no log-probabilities with it."""
         self.on_create: tuple[dict[str, Any], ...] = SUCCESS
         self.on_chat: tuple[dict[str, Any], ...] = ANSWER
         self.version: str | None = "0.13.0"
@@ -188,6 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._stream(self.fake.on_chat)
             else:
                 self._answer(200, self.fake.on_chat[-1])
+        elif self.path == "/api/generate":
+            self.fake.generated.append(asked)
+            self._answer(200, self.fake.on_generate(asked))
         else:
             self._answer(404, None)
 

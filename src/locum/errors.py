@@ -8,6 +8,7 @@ LocumError
 ├── TrainingError     a row or a loss that must not be trained through
 ├── ExportError       a model file that would not answer as it did in training
 ├── EngineError       an engine that does not start or does not answer
+│   └── NotShownError an engine whose API does not show what was asked
 ├── NameTakenError    a run folder or a model name that exists already
 └── RunError          a run folder that is incomplete or does not fit the request
 """
@@ -43,6 +44,10 @@ class ExportError(LocumError, ValueError):
 
 class EngineError(LocumError, RuntimeError):
     """An engine that does not start or does not answer."""
+
+
+class NotShownError(EngineError):
+    """An engine whose API does not show what was asked: no failure of the model's, and no proof of it either."""
 
 
 class NameTakenError(LocumError, FileExistsError):

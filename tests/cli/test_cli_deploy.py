@@ -39,7 +39,9 @@ def test_into_ollama_and_out_again(locum: Command, fake: FakeOllama, run: Path) 
     assert (deployed["engine"], deployed["name"]) == ("ollama", "tiny")
     assert deployed["rendering"]["checked"] == 8
     assert deployed["rendering"]["identical"] + deployed["rendering"]["but_for_json"] == 8
+    assert deployed["logprobs"] is None
     assert list(fake.made) == ["tiny:latest"]
+    assert "does not tell its log-probabilities" in said.err
     assert "8 more" not in said.err
     assert "prompts as in training" in said.err
     assert "'tiny' exists already" in locum("deploy", str(run), "--name", "tiny", "--json", env=where).error

@@ -1,5 +1,6 @@
 """`locum deploy`: a run's model file under a name, in Ollama or in the embedded store; what is there, and out again."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,18 @@ from locum.cli.output import Debug, Json, Output, Quiet
 def deploy(
     run: Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="What the model will be called.")] = None,
-    deploy: o.DeployTo = "auto",
+    deploy: Annotated[
+        str,
+        typer.Option(
+            "--deploy",
+            help="auto, ollama, embedded or none; or openai:URL, a server that serves the run already under NAME: "
+            "it is held against training.",
+        ),
+    ] = "auto",
+    quantize: Annotated[
+        str | None,
+        typer.Option("--quantize", metavar="TYPE", help="Ollama shall bring an F16, BF16 or F32 file to this type."),
+    ] = None,
     force: o.Force = False,
     list_: Annotated[bool, typer.Option("--list", help="Show what is deployed.")] = False,
     remove: Annotated[str | None, typer.Option("--remove", metavar="NAME", help="Take a deployed model away.")] = None,
@@ -21,8 +33,13 @@ def deploy(
     debug: Debug = False,
 ) -> None:
     """Give a run's model a name to be called by. Or: --list, --remove NAME."""
-    o.check_choices(o.DEFAULT_QUANT, deploy)
     deploying = run is not None and name is not None
+    if not (deploying and o.names_server(deploy)):
+        o.check_choices(o.DEFAULT_QUANT, deploy)
+    if quantize is not None and quantize not in o.OLLAMA_QUANTIZATIONS:
+        raise typer.BadParameter(
+            f"{quantize!r} is none of {', '.join(o.OLLAMA_QUANTIZATIONS)}", param_hint="--quantize"
+        )
     if [deploying, list_, remove is not None].count(True) != 1 or (not deploying and (run or name)):
         raise typer.BadParameter("give RUN and --name NAME, or --list, or --remove NAME")
     with Output(json=json, quiet=quiet, debug=debug) as voice:
@@ -37,12 +54,15 @@ def deploy(
             voice.result({"removed": deployed.remove(remove, deploy)})
         elif run is not None and name is not None:
             stages.model_file_of(run)
-            done = deployed.deploy(run, name, stages.base_of(run), deploy, force, voice.progress)
+            done = deployed.deploy(run, name, stages.base_of(run), deploy, force, voice.progress, quantize)
             _tell(voice, done)
             voice.result({"run": str(run), "deployed": done})
 
 
 def _tell(voice: Output, done: dict[str, Any]) -> None:
+    if "served" in done:
+        _tell_served(voice, done)
+        return
     voice.say(f"deployed in {done['engine']}: locum chat {done['name']}" if done["name"] else "deployed nowhere")
     if done["engine"] != "ollama":
         return
@@ -58,3 +78,36 @@ def _tell(voice: Output, done: dict[str, Any]) -> None:
         voice.say(
             f"  note: {rendering['different']} held-out prompts differ; the first: {rendering['first_difference']}"
         )
+    logprobs = done["logprobs"]
+    if logprobs is None:
+        voice.say("  note: this Ollama does not tell its log-probabilities, so they are not certified")
+    else:
+        voice.say(f"  next-token log-probabilities: {_nats(logprobs)}")
+    if done["quantize"]:
+        voice.say(
+            f"  note: Ollama made {done['quantize']} of the run's file; certificate and evaluation of the run are of "
+            "that file, not of this type"
+        )
+
+
+def _tell_served(voice: Output, done: dict[str, Any]) -> None:
+    """What a server showed, and what it did not."""
+    served = done["served"]
+    voice.say(
+        f"{done['name']} at {done['engine']}, held against training on {served['checked']} conversations: "
+        f"locum chat {done['name']} --engine {done['engine']}"
+    )
+    shown: dict[str, Callable[[Any], str]] = {
+        "prompts": lambda found: f"{found} of {served['checked']} have as many tokens as in training",
+        "rendering": lambda found: f"conversations against training's own prompts: {_nats(found)}",
+        "logprobs": lambda found: f"against the fused model: {_nats(found)}",
+        "stops": lambda found: f"at {found['token']}, after {found['prompts']} prompts",
+        "calls": lambda found: f"{found['calls']} in {found['answers']} answers came back",
+    }
+    for part, tell in shown.items():
+        reason = served["not_shown"].get(part)
+        voice.say(f"  {part:<10} {tell(served[part]) if reason is None else f'not shown by this server: {reason}'}")
+
+
+def _nats(found: dict[str, Any]) -> str:
+    return f"{found['mean_abs_difference']:.3f} nats off on average, at most {found['bound']} allowed"

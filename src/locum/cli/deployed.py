@@ -7,13 +7,15 @@ import msgspec
 
 from locum import files
 from locum.cli import stages
-from locum.errors import EngineError, NameTakenError
+from locum.cli.options import names_server
+from locum.errors import EngineError, NameTakenError, RunError
 from locum.progress import Progress
 from locum.runtime import store
 
 if TYPE_CHECKING:
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
+    from locum.types import Row
 
 
 def everything() -> list[dict[str, Any]]:
@@ -66,23 +68,79 @@ def remove(name: str, where: str) -> dict[str, str]:
 
 
 def into_ollama(
-    run: Path, name: str, model: Path, resolved: "Base", renderer: "Renderer", progress: Progress
-) -> dict[str, Any] | None:
-    """The model file into Ollama. Returns how far its prompts are training's, where this Ollama tells."""
-    from locum.dataset.store import read_rows
-    from locum.export.modelfile import describe_for_ollama, plain_conversations
-    from locum.runtime.ollama import Ollama
-    from locum.runtime.ollama_parity import Rendering, check_rendering
+    run: Path,
+    name: str,
+    model: Path,
+    resolved: "Base",
+    renderer: "Renderer",
+    progress: Progress,
+    quantize: str | None = None,
+) -> dict[str, Any]:
+    """The model file into Ollama. Returns how far its prompts and log-probabilities are training's, where this Ollama
+    tells; what it does not tell is None.
 
-    server, described = Ollama(), describe_for_ollama(resolved, renderer)
-    held_out = read_rows(run / "dataset", "test")[:24] if (run / "dataset").is_dir() else []
-    found: list[Rendering | None] = []
+    Raises:
+        RunError: Ollama shall quantize what is quantized already.
+    """
+    from locum.export.modelfile import describe_for_ollama, plain_conversations
+    from locum.export.parity import ENGINE_BOUNDS, MEAN_BOUNDS
+    from locum.runtime.ollama import Ollama
+    from locum.runtime.ollama_parity import check_next_tokens, check_rendering
+    from locum.runtime.scorer import Scorer
+    from locum.training.device import Device
+
+    made_of = stages.quantization_of(model)
+    if quantize is not None and made_of not in ("F32", "F16", "BF16"):
+        raise RunError(
+            f"Ollama quantizes F32, F16 and BF16 files only, and {model.name!r} is {made_of}; "
+            f"run `locum export {run} --quant F16` first, or leave --quantize out"
+        )
+    server, described, shapes = Ollama(), describe_for_ollama(resolved, renderer), plain_conversations()
+    bound = ENGINE_BOUNDS.get(made_of, 0.15) if quantize is None else MEAN_BOUNDS.get(quantize, MEAN_BOUNDS["Q4_K_M"])
+    told: dict[str, Any] = {"quantize": quantize}
 
     def check(made: str) -> None:
-        found.append(check_rendering(server, made, renderer, plain_conversations(), held_out))
+        told["rendering"] = check_rendering(server, made, renderer, shapes, _held_out(run))
+        told["logprobs"] = check_next_tokens(
+            server, made, renderer, shapes, lambda: Scorer(model, resolved.folder, Device("cpu", "float32")), bound
+        )
 
-    server.create(name, model, check=check, progress=progress, **msgspec.structs.asdict(described))
-    return None if found[0] is None else msgspec.to_builtins(found[0])
+    server.create(name, model, check=check, progress=progress, quantize=quantize, **msgspec.structs.asdict(described))
+    return dict(msgspec.to_builtins(told))
+
+
+def at_server(run: Path, name: str, model: Path, renderer: "Renderer", address: str, progress: Progress) -> Any:
+    """What a server that serves the run already under `name` shows of it.
+
+    Raises:
+        EngineError: it has no such model, does not answer, or differs from training.
+        RunError: the run has no fused model to hold it against.
+    """
+    from locum.runtime.openai_parity import check_server
+    from locum.runtime.openai_server import OpenAIServer
+    from locum.runtime.scorer import Scorer
+    from locum.training.device import Device
+
+    fused = run / "fused"
+    if not fused.is_dir():
+        raise RunError(f"{str(run)!r} holds no fused model to hold a server against: run `locum export {run}` first")
+    with OpenAIServer(address, name) as server:
+        if name not in (known := server.models()):
+            there = ", ".join(known[:5]) or "none"
+            raise EngineError(f"the server at {server.url} has no model {name!r} (it has: {there}); give --name")
+        progress("certify", 0, 1)
+        kind = stages.quantization_of(model)
+        found = check_server(
+            server, renderer, _held_out(run), lambda: Scorer(None, fused, Device("cpu", "float32")), kind
+        )
+        progress("certify", 1, 1)
+        return {"engine": server.name, "name": name, "served": msgspec.to_builtins(found)}
+
+
+def _held_out(run: Path) -> "list[Row]":
+    from locum.dataset.store import read_rows
+
+    return read_rows(run / "dataset", "test")[:24] if (run / "dataset").is_dir() else []
 
 
 def choose_engine(deploy: str) -> str:
@@ -128,11 +186,22 @@ def require_free(name: str, deploy: str, force: bool, run: Path) -> None:
         raise NameTakenError(f"a model named {name!r} exists already; choose another --name or pass --force")
 
 
-def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progress: Progress) -> dict[str, Any]:
-    """The model file under a name, in Ollama or in the embedded store."""
+def deploy(
+    run: Path, name: str, base: str, deploy_to: str, force: bool, progress: Progress, quantize: str | None = None
+) -> dict[str, Any]:
+    """The model file under a name, in Ollama or in the embedded store; or a server that has it held against training.
+
+    Raises:
+        RunError: `quantize` is set and the model does not go into Ollama.
+    """
     from locum.export.base_file import base_model_file
 
+    if names_server(deploy_to):
+        model, (_, renderer) = stages.model_file_of(run), stages.prepared(base, progress)
+        return dict(at_server(run, name, model, renderer, deploy_to, progress))
     engine = choose_engine(deploy_to)
+    if quantize is not None and engine != "ollama":
+        raise RunError(f"only Ollama quantizes while deploying; run `locum export {run} --quant {quantize}` instead")
     if engine == "none":
         return {"engine": "none", "name": None}
     model = stages.model_file_of(run)
@@ -142,7 +211,7 @@ def deploy(run: Path, name: str, base: str, deploy_to: str, force: bool, progres
         return {
             "engine": engine,
             "name": name,
-            "rendering": into_ollama(run, name, model, resolved, renderer, progress),
+            **into_ollama(run, name, model, resolved, renderer, progress, quantize),
         }
     card = store.Card(
         name=name,

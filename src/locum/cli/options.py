@@ -77,6 +77,7 @@ DEFAULT_LAYERS = "all"
 QUANTIZATIONS = (
     "Q8_0", "F32", "F16", "BF16", "Q6_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K_M", "Q4_1", "Q4_0",
 )  # fmt: skip
+OLLAMA_QUANTIZATIONS = ("Q8_0", "Q4_K_M", "Q4_K_S")
 TRACKERS = ("tensorboard", "mlflow", "wandb")
 DEPLOYMENTS = ("auto", "ollama", "embedded", "none")
 
@@ -106,6 +107,11 @@ def check_context(context: str) -> None:
     """Refuse a word that is none of the choices, as a usage error (exit code 2)."""
     if context not in ("keep", "absorb"):
         raise typer.BadParameter(f"{context!r} is neither keep nor absorb", param_hint="--context")
+
+
+def names_server(engine: str) -> bool:
+    """Whether an engine is named by a server's address (`openai:URL`)."""
+    return engine.startswith("openai:")
 
 
 def check_choices(quant: str, deploy: str = "auto") -> None:

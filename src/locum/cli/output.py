@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 import time
 import traceback
@@ -152,12 +153,18 @@ def describe(error: BaseException) -> str:
     )
 
 
+_WRITTEN_SHORT = re.compile(r"\d+ requested and \d+ written")
+"""What numpy says where an array found no room."""
+
+
 def _is_disk_full(error: BaseException | None) -> bool:
     """Whether it comes from a full disk, which the libraries that write weights and tables put into words only."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return True
         if any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
+            return True
+        if isinstance(error, OSError) and _WRITTEN_SHORT.fullmatch(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -19,7 +19,7 @@ from locum.errors import RunError
 from locum.progress import Progress
 
 if TYPE_CHECKING:
-    from locum.evaluation.ladder import Ladder
+    from locum.evaluation.quant_ladder import Ladder
     from locum.parallel import Each
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
@@ -279,7 +279,7 @@ def _climb(run: Path, resolved: "Base", renderer: "Renderer", progress: Progress
     from tempfile import TemporaryDirectory
 
     from locum.dataset.store import read_rows
-    from locum.evaluation.ladder import climb
+    from locum.evaluation.quant_ladder import climb
     from locum.export.gguf_file import write_gguf
 
     def write(file: Path, kind: str) -> None:

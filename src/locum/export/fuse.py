@@ -1,6 +1,7 @@
 """Adding an adapter into its base, in full precision, as a Hugging Face model folder."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -24,10 +25,17 @@ def check_adapter(base: Base, adapter: Path) -> None:
 
     try:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        with safe_open(adapter / "adapter_model.safetensors", framework="np"):
-            pass
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ExportError(f"the adapter {str(adapter)!r} is damaged ({error}); train it again") from None
+        rank = int(config["r"])
+        if rank < 1 or not math.isfinite(float(config["lora_alpha"])):
+            raise ValueError(f"rank {rank}, alpha {config['lora_alpha']}")
+        with safe_open(adapter / "adapter_model.safetensors", framework="np") as weights:
+            shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+        for name, shape in shapes.items():
+            other = shapes.get(name.replace(".lora_A.", ".lora_B."), ())
+            if ".lora_A." in name and not (len(shape) == len(other) == 2 and shape[0] == other[1] == rank):
+                raise ValueError(f"{name} has the shape {shape}, its partner {other}, and the rank is {rank}")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, SafetensorError) as error:
+        raise ExportError(f"the adapter {str(adapter)!r} is damaged ({error!r}); train it again") from None
     if config.get("use_dora") or config.get("use_rslora") or config.get("modules_to_save"):
         raise ExportError(
             f"the adapter {str(adapter)!r} is no plain LoRA (DoRA, rsLoRA or saved modules); train it with locum"
@@ -54,7 +62,8 @@ def fuse(base: Base, adapter: Path, out: Path, renderer: Renderer) -> None:
         renderer: its chat template is stored with the model, so that whoever serves the folder renders as in training.
 
     Raises:
-        ExportError: the adapter names a weight that the base does not have, or uses something beyond plain LoRA.
+        ExportError: the adapter names a weight that the base does not have, uses something beyond plain LoRA, or one
+            of the two is damaged.
     """
     import torch
     from safetensors import safe_open
@@ -73,8 +82,18 @@ def fuse(base: Base, adapter: Path, out: Path, renderer: Renderer) -> None:
                 key = f"base_model.model.{name.removesuffix('.weight')}"
                 if key in pending:
                     a, b = update[f"{key}.lora_A.weight"].float(), update[f"{key}.lora_B.weight"].float()
+                    if (found := (len(b), a.shape[1])) != value.shape:
+                        raise ExportError(
+                            f"the adapter changes {key!r} in the shape {found}, and the base {base.name!r} has "
+                            f"{tuple(value.shape)}; export with the base that it was trained on"
+                        )
                     value = value + scale * (b @ a)
                     pending.remove(key)
+                if not value.isfinite().all():
+                    raise ExportError(
+                        f"{name!r} holds what is no number: the base {base.name!r} or the adapter {str(adapter)!r} is "
+                        "damaged; fetch the base again, or train again"
+                    )
                 fused[name] = value.contiguous()
     if pending:
         raise ExportError(

@@ -7,12 +7,14 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from locum import __version__, files
-from locum.export.quantize import encode, require_quantization, tensor_type
+from locum.export.llama_quantize import quantize_file
+from locum.export.quantize import encode, is_left_to_llama_quantize, require_quantization, tensor_type
 from locum.export.tokenizer_file import add_tokenizer
 from locum.progress import Progress, silent
 from locum.training.base import Base
@@ -57,13 +59,23 @@ def write_gguf(
         name: `general.name`, what servers show.
 
     Raises:
-        ExportError: the type cannot be written here, or a base folder's tokenizer has no GGUF counterpart.
+        ExportError: the type cannot be written here, llama-quantize fails, or a base folder's tokenizer has no GGUF
+            counterpart.
     """
     import torch
     from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType
     from transformers import AutoConfig
 
     require_quantization(quantization)
+    if is_left_to_llama_quantize(quantization):
+        with files.atomic_path(out) as partial, TemporaryDirectory(dir=out.parent, prefix=files.PARTIAL) as scratch:
+            # From float32, so that nothing is rounded twice.
+            whole = Path(scratch) / "F32.gguf"
+            write_gguf(folder, base, renderer, whole, "F32", name, progress)
+            progress("quantize", 0, 1, quantization)
+            quantize_file(whole, partial, quantization)
+            progress("quantize", 1, 1, quantization)
+        return
     config = AutoConfig.from_pretrained(folder)
     names, arch = tensor_names(config), architecture_of(config)
     layers, tied = int(config.num_hidden_layers), bool(config.tie_word_embeddings)

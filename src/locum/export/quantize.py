@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from locum.errors import ExportError
-from locum.export import ggml_library
+from locum.export import ggml_library, llama_quantize
 
 QUANTIZATIONS: Mapping[str, str] = {
     "F32": "F32", "F16": "F16", "BF16": "BF16", "Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K", "Q5_1": "Q5_1",
@@ -30,15 +30,25 @@ def require_quantization(quantization: str) -> None:
     """Refuse a type that cannot be written here, before any work is done.
 
     Raises:
-        ExportError: it is none of `QUANTIZATIONS`, or needs a ggml library and there is none.
+        ExportError: it is none of `QUANTIZATIONS`, or needs a ggml library or llama-quantize and there is neither.
     """
     if quantization not in QUANTIZATIONS:
         raise ExportError(f"cannot write the type {quantization!r}; choose one of {', '.join(QUANTIZATIONS)}")
-    if QUANTIZATIONS[quantization] in _FALLBACK and not ggml_library.is_present():
+    if _takes_ggml(quantization) and not (ggml_library.is_present() or llama_quantize.is_present()):
         raise ExportError(
             f"nothing here can write {quantization!r}: it takes ggml's own encoder, which the package xllamacpp "
-            f"carries on Linux; name a libggml-base in {ggml_library.VARIABLE}, or choose Q8_0"
+            f"carries on Linux; put llama-quantize on PATH, name a libggml-base in {ggml_library.VARIABLE}, "
+            "or choose Q8_0"
         )
+
+
+def is_left_to_llama_quantize(quantization: str) -> bool:
+    """Whether llama.cpp's own program has to write this type, since no library here encodes it."""
+    return _takes_ggml(quantization) and not ggml_library.is_present()
+
+
+def _takes_ggml(quantization: str) -> bool:
+    return QUANTIZATIONS[quantization] in _FALLBACK
 
 
 def tensor_type(name: str, columns: int, quantization: str, layers: int, *, matrix: bool, tied: bool) -> str:

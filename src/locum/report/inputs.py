@@ -16,6 +16,7 @@ from locum.errors import RunError
 from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.results import Results, Sample
 from locum.files import read_json
+from locum.report.quantization import Ladder
 from locum.types import Drop
 
 T = TypeVar("T")
@@ -104,6 +105,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     anatomy: Anatomy | None
     """None where nobody asked for it, which is no gap."""
     parity: Parity | None
+    ladder: Ladder | None
+    """None where the type was named, which is no gap."""
     results: Results | None
     samples: tuple[Sample, ...]
     verdicts: dict[str, Verdict]
@@ -149,6 +152,7 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         curve=lines("metrics.jsonl", Step),
         anatomy=part("anatomy/anatomy.json", lambda path: read_json(path, Anatomy)),
         parity=part("model/parity.json", lambda path: read_json(path, Parity)),
+        ladder=part("model/ladder.json", lambda path: read_json(path, Ladder)),
         results=part("evaluation/results.json", lambda path: read_json(path, Results)),
         samples=lines("evaluation/samples.jsonl", Sample),
         verdicts=part("verdict.json", lambda path: read_json(path, dict[str, Verdict])) or {},

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from locum import __version__
 from locum.report.evidence import Measure
+from locum.report.quantization import HEADS, Quantization
 from locum.report.valleys import Map
 from locum.report.view import Page
 
@@ -26,6 +27,7 @@ def markdown(page: Page) -> str:
         *(_valleys(page.valleys) if page.valleys else []),
         *_evidence(page),
         *_card(page),
+        *(_quantization(page.quantization) if page.quantization else []),
         *([f"## What is missing\n\n{_list(page.gaps.values())}"] if page.gaps else []),
         f"Made by locum {__version__} from this run's files. It holds words out of session logs: pass it on as you "
         "would the logs.",
@@ -92,6 +94,11 @@ def _card(page: Page) -> list[str]:
     facts += [("time: " + part.name, part.text) for part in page.card.stages]
     facts += [(fact.term, fact.detail) for fact in page.card.versions]
     return ["## The model", _table(("", ""), facts), _list(page.card.limits)]
+
+
+def _quantization(found: Quantization) -> list[str]:
+    rows = [(line.type, line.size, line.loss, line.decisions, line.verdict) for line in found.lines]
+    return ["### Types that were tried", escaped(found.sentence), _table(HEADS, rows)]
 
 
 def _list(lines: Iterable[str]) -> str:

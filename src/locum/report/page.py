@@ -20,6 +20,7 @@ from locum.files import write_text
 from locum.report import charts, figures
 from locum.report.inputs import read_run
 from locum.report.markdown import markdown
+from locum.report.quantization import HEADS
 from locum.report.view import Page, page
 
 
@@ -56,7 +57,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(charts=charts, count=figures.count)
+    environment.globals.update(charts=charts, count=figures.count, quantization_heads=HEADS)
     environment.filters["breakable"] = breakable
     return environment
 

@@ -12,6 +12,7 @@ from locum.report.curve import Curve, curve
 from locum.report.evidence import Evidence, evidence
 from locum.report.inputs import Check, Excerpts, Inputs, Verdict
 from locum.report.legible import Legible, legible
+from locum.report.quantization import Quantization, quantization
 from locum.report.valleys import Map, valley_map
 from locum.report.voices import Voices, visible, voices
 
@@ -88,6 +89,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None
     voices: Voices
     card: Card
+    quantization: Quantization | None
     gaps: Mapping[str, str]
 
 
@@ -114,6 +116,7 @@ def page(inputs: Inputs) -> Page:
         evidence=evidence(results) if results else None,
         voices=voices(inputs.samples),
         card=card(inputs),
+        quantization=quantization(inputs.ladder),
         gaps=inputs.gaps,
     )
 

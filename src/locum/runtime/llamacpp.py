@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from locum.errors import EngineError
+from locum.runtime.memory import require_memory
 from locum.runtime.protocol import Candidate, Completion, Sampling
 from locum.training.chat_template import message_to_wire
 from locum.types import Message, ToolCall
@@ -37,20 +38,22 @@ class LlamaCpp:
         model: the `.gguf` file.
         context: tokens that prompt and answer may take together.
         adapter: a LoRA file to add to it.
+        mapped: bytes of model files that other engines of this process have open.
 
     Raises:
-        EngineError: the file does not load, or xllamacpp is not installed.
+        EngineError: the file does not load or does not fit into memory, or xllamacpp is not installed.
     """
 
     name = "llama.cpp"
 
-    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None) -> None:
+    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None, mapped: int = 0) -> None:
         try:
             import xllamacpp
         except ImportError:
             raise EngineError("the embedded engine needs the package xllamacpp: pip install 'locum[train]'") from None
         if not model.is_file():
             raise EngineError(f"there is no model file {str(model)!r}; export the run again")
+        require_memory(model, context, mapped)
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
         parameters.n_ctx = context
@@ -71,6 +74,11 @@ class LlamaCpp:
         self._client = httpx.Client(
             base_url=self._server.listening_address, timeout=httpx.Timeout(None), trust_env=False
         )
+
+    @property
+    def address(self) -> str:
+        """Where its server listens, for programs on this computer."""
+        return str(self._server.listening_address)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         answer = self._client.post(path, json=body)
@@ -147,7 +155,7 @@ class LlamaCpp:
             "logit_bias": [[end, _CERTAIN]],
         }
         found = self._post("/v1/chat/completions", body)["choices"][0]["message"]
-        return str(found.get("content") or ""), tuple(_call(call) for call in found.get("tool_calls") or ())
+        return str(found.get("content") or ""), tuple(call_of(call) for call in found.get("tool_calls") or ())
 
     def chat(
         self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
@@ -183,7 +191,7 @@ class LlamaCpp:
         self.close()
 
 
-def _call(call: dict[str, Any]) -> ToolCall:
+def call_of(call: dict[str, Any]) -> ToolCall:
     """A call as OpenAI's API gives it; one whose arguments are no object has none."""
     try:
         arguments = json.loads(call["function"]["arguments"])

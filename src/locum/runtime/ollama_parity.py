@@ -1,13 +1,19 @@
-"""Whether Ollama makes the prompts that training made, where a version tells what it makes (`_debug_render_only`)."""
+"""Whether Ollama makes the prompts that training made, and expects after them what the file's weights do.
+
+A version that tells neither (`_debug_render_only`, `logprobs`) is not certified by it, and it is said so.
+"""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from locum.errors import EngineError, TrainingError
-from locum.export.conversations import Conversation
+from locum.errors import EngineError, NotShownError, TrainingError
+from locum.export.conversations import Conversation, rendered
+from locum.export.log_probabilities import LogprobAgreement, Opener
 from locum.export.parity import first_difference
 from locum.runtime.ollama import Ollama, same_but_for_json
+from locum.runtime.ollama_engine import OllamaEngine
+from locum.runtime.served_tokens import agreement_by_text, texts_of, token_text
 from locum.training.chat_template import Renderer
 from locum.types import Row
 
@@ -66,3 +72,40 @@ def check_rendering(
             different += 1
             first = first or f"{shape}: {first_difference(ours, theirs)}"
     return Rendering(identical + but_for_json + different, identical, but_for_json, different, first)
+
+
+def check_next_tokens(
+    server: Ollama, name: str, renderer: Renderer, shapes: Sequence[Conversation], weights: Opener, bound: float
+) -> LogprobAgreement | None:
+    """Hold Ollama's next-token log-probabilities after training's prompts against weights in torch.
+
+    Args:
+        server: where the model is.
+        name: the model's name there.
+        renderer: training's side.
+        shapes: conversations whose prompts are asked.
+        weights: opens the weights that Ollama shall have.
+        bound: what the mean difference may be, in nats.
+
+    Returns:
+        None where this version of Ollama does not tell.
+
+    Raises:
+        EngineError: they differ by more.
+    """
+    engine = OllamaEngine(server, name, renderer)
+    prompts = [renderer.tokens(text) for _, text in rendered(renderer, shapes)[0]]
+    try:
+        served = [engine.next_tokens(prompt, 5) for prompt in prompts]
+        text = token_text(renderer)
+        with weights() as model:
+            expected = [texts_of(model.next_log_probabilities(prompt), text) for prompt in prompts]
+        found = agreement_by_text(served, expected, bound)
+    except NotShownError:
+        return None
+    if not found.holds():
+        raise EngineError(
+            f"next-token log-probabilities of Ollama at {server.host} are {found.mean_abs_difference:.3f} nats off "
+            f"those of the file's weights on average (at most {bound} is allowed); deploy with --deploy embedded"
+        )
+    return found

@@ -5,7 +5,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from locum.types import Message
+from locum.types import Message, ToolCall
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,25 @@ class Candidate(msgspec.Struct, frozen=True):
     token: int
     logprob: float
     """Natural logarithm."""
+
+
+class Likely(msgspec.Struct, frozen=True):
+    """A possible next token of an engine that tells tokens as text."""
+
+    text: str
+    logprob: float
+    """Natural logarithm."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What an engine's own API makes of an answer to a conversation."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish: str
+    """`stop`, `length` or `tool_calls`."""
+    prompt_tokens: int | None
+    """By the engine's own count; None where it does not say."""
 
 
 class Engine(Protocol):
@@ -69,3 +88,27 @@ class Engine(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
+
+
+class TextEngine(Protocol):
+    """A model that another program serves, whose API tells tokens as text and renders conversations unseen."""
+
+    name: str
+
+    def complete(self, prompt: Sequence[int], sampling: Sampling) -> Completion:
+        """Continue a prompt of token ids until the agent's turn ends."""
+        ...
+
+    def next_tokens(self, prompt: Sequence[int], count: int) -> list[Likely]:
+        """The `count` likeliest next tokens after a prompt, likeliest first.
+
+        Raises:
+            NotShownError: the API does not tell.
+        """
+        ...
+
+    def chat(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[dict[str, Any]] = ()
+    ) -> Iterator[str]:
+        """Answer a conversation, piece by piece."""
+        ...

@@ -6,8 +6,8 @@ import pytest
 from small_models import LOOKUP, lookup, many_rows, row, says, user
 
 from locum.errors import TrainingError
-from locum.evaluation import ladder
-from locum.evaluation.ladder import climb
+from locum.evaluation import quant_ladder
+from locum.evaluation.quant_ladder import climb
 from locum.export.gguf_file import write_gguf
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
@@ -24,8 +24,8 @@ ROWS = [
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights answer nothing right, however long they go on."""
-    monkeypatch.setattr(ladder, "_LONGEST", 4)
-    monkeypatch.setattr(ladder, "_ASKED_ROWS", 3)
+    monkeypatch.setattr(quant_ladder, "_LONGEST", 4)
+    monkeypatch.setattr(quant_ladder, "_ASKED_ROWS", 3)
 
 
 class Writer:
@@ -43,7 +43,7 @@ def test_it_climbs_until_a_rung_holds(
     tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The tiny model's weights are wide, so four bits cost it much; the second rung is full precision in disguise.
-    monkeypatch.setattr(ladder, "RUNGS", ("Q4_0", "Q8_0", "Q6_K"))
+    monkeypatch.setattr(quant_ladder, "RUNGS", ("Q4_0", "Q8_0", "Q6_K"))
     write = Writer(tiny_base, tiny_renderer, {"Q8_0": "F32"})
     found = climb(tiny_base.folder, tiny_renderer, ROWS, write, tmp_path)
     assert write.written == ["F16", "Q4_0", "Q8_0"], "what is above the first that holds is not tried"
@@ -60,7 +60,7 @@ def test_it_climbs_until_a_rung_holds(
 def test_where_no_rung_holds_the_file_is_half_precision(
     tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ladder, "RUNGS", ("Q4_0",))
+    monkeypatch.setattr(quant_ladder, "RUNGS", ("Q4_0",))
     found = climb(tiny_base.folder, tiny_renderer, ROWS, Writer(tiny_base, tiny_renderer), tmp_path)
     assert (found.chosen, len(found.rungs)) == ("F16", 1)
 
