@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from locum.evaluation import nll
-from locum.evaluation.anatomy.curves import Curve, choice_curves, class_curves, family_curves
+from locum.evaluation.anatomy.curves import Curve, choice_curves, class_curves, family_curves, from_base_rate
 from locum.evaluation.anatomy.labels import memory, respond
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -117,3 +117,24 @@ def test_curves_of_choice_are_of_the_slots_alone() -> None:
     (curve,) = choice_curves(table())
     assert curve.tokens == 3
     np.testing.assert_allclose(curve.losses, 0.5)
+
+
+@pytest.mark.parametrize(("base", "prior", "tuned", "label"), [(3.0, 1.4, 1.4, "plateau"), (3.0, 1.4, 0.3, "valley")])
+def test_a_choice_that_falls_to_its_base_rate_is_not_learned(
+    base: float, prior: float, tuned: float, label: str
+) -> None:
+    random = np.random.default_rng(2)
+    lines = []
+    for session in range(20):
+        hard = random.normal(0, 0.1)
+        for step in (0, 1, 2, 4, 8):
+            line = dict.fromkeys(nll.SCHEMA) | {"row": f"r{session}", "lineage": f"s{session}", "context": "own"}
+            choice = (base if step == 0 else tuned) + hard + random.normal(0, 0.02)
+            lines.append(line | {"family": "reply", "step": step, "loss": 1.0, "choice": choice, "prior": prior + hard})
+    table = pl.DataFrame(lines, schema=nll.SCHEMA)
+    (curve,) = choice_curves(from_base_rate(table))
+    assert curve.means[0] == pytest.approx(min(base, prior), abs=0.1)
+    assert respond(curve, "decisions", 20).label == label
+    # A base that knows more than the base rate is not credited with it.
+    (known,) = choice_curves(from_base_rate(table.with_columns(prior=pl.lit(9.0, pl.Float32))))
+    assert known.means[0] == pytest.approx(base, abs=0.1)

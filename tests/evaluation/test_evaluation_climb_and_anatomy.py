@@ -1,21 +1,34 @@
 """The ladder and the anatomy from files to files, on a tiny base: every training and scoring is real."""
 
+import shutil
 from pathlib import Path
 
+import msgspec
+import polars as pl
 import pytest
 from answer_samples import decision_rows
+from small_models import write_tiny_base
 
 from locum import files
-from locum.dataset.store import encode_row
+from locum.dataset.store import encode_row, read_rows
 from locum.errors import DatasetError, RunError
 from locum.evaluation import nll
 from locum.evaluation.anatomy.measure import STRENGTHS, AnatomyOptions, measure
 from locum.evaluation.anatomy.results import Anatomy
+from locum.evaluation.encode import encode
+from locum.evaluation.losses import plan_rows
 from locum.evaluation.scaling.climb import ScalingOptions, climb
+from locum.evaluation.scaling.ladder import Ladder
+from locum.evaluation.scaling.larger import lever
 from locum.evaluation.scaling.results import Scaling, read_scaling
+from locum.export.fuse import fuse
+from locum.export.gguf_file import write_gguf
+from locum.export.quantize import QUANTIZATIONS
+from locum.runtime.adapter_scorer import AdapterScorer
 from locum.training.backend import TrainOptions
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
+from locum.training.checkpoints import Checkpoint
 from locum.training.loop import train
 from locum.types import Row
 
@@ -78,13 +91,65 @@ def test_nothing_held_out_is_no_ladder(tiny_base: Base, tmp_path: Path) -> None:
         climb(put(tmp_path / "d", train=rows, valid=[], test=[]), str(tiny_base.folder))
 
 
+def test_a_rung_loads_its_base_once_and_scores_what_it_trained(
+    dataset: Path, tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from locum.training import load, loop
+
+    real, loads = load.load_model, []
+
+    def counted(folder: Path, device: object) -> object:
+        loads.append(folder)
+        return real(folder, device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "load_model", counted)
+    monkeypatch.setattr(load, "load_model", counted)
+    options = TrainOptions(max_steps=4)
+    found = climb(dataset, str(tiny_base.folder), ScalingOptions(fractions=(1.0,), seeds=1, training=options))
+    assert len(loads) == 1
+    rows = {split: read_rows(dataset, split) for split in ("train", "valid", "test")}
+    train(rows["train"], rows["valid"], tiny_base, tmp_path, options)
+    encoded, _ = encode(rows["test"], tiny_renderer)
+    plan = plan_rows(rows["test"], encoded, rows["train"], (), tiny_renderer)
+    with AdapterScorer(tiny_base.folder, options.shape) as scorer:
+        scorer.use(Checkpoint(0, tmp_path / "adapter" / "adapter_model.safetensors"))
+        table = plan.score(scorer, arm="tuned", model="again", contexts="own").table
+    assert found.all.losses[0] == pytest.approx(float(table["loss"].cast(pl.Float64).mean()), abs=1e-5)  # type: ignore[arg-type]
+
+
+def test_a_larger_base_is_the_other_lever(dataset: Path, tiny_base: Base, tmp_path: Path) -> None:
+    (tmp_path / "larger").mkdir()
+    write_tiny_base(tmp_path / "larger", num_hidden_layers=3)
+    options = ScalingOptions(
+        fractions=(0.5, 1.0), seeds=2, larger=str(tmp_path / "larger"), training=TrainOptions(max_steps=2)
+    )
+    found = climb(dataset, str(tiny_base.folder), options)
+    assert found.larger is not None
+    assert [(rung.fraction, rung.seed) for rung in found.larger.rungs] == [(1.0, 0), (1.0, 1)]
+    assert len(found.rungs) == 4
+    assert found.larger.all.gain == pytest.approx(found.all.losses[-1] - found.larger.all.loss)
+    low, high = found.larger.all.gain_band
+    assert low <= found.larger.all.gain <= high
+    assert set(found.larger.families) == set(found.larger.choices) == {"tool_decision"}
+    with pytest.raises(DatasetError, match="the ladder's own base"):
+        climb(dataset, str(tiny_base.folder), msgspec.structs.replace(options, larger=str(tiny_base.folder)))
+
+
+def test_the_levers_unit_is_the_token_of_the_ladders_own_base() -> None:
+    ladder = Ladder((4, 8), (((9.0, 9.0), (9.0, 9.0)), ((6.0, 4.0), (6.0, 4.0))), (4, 4))
+    # The larger base cuts the same text into twice as many tokens, and needs half of the nats.
+    held = lever(ladder, ["a", "b"], [{"a": (3.0, 8), "b": (2.0, 8)}] * 2)
+    assert held is not None
+    assert held.loss == pytest.approx(5 / 8)
+    assert held.gain == pytest.approx(10 / 8 - 5 / 8)
+    assert lever(ladder, ["a", "b"], [{"a": (3.0, 8)}] * 2) is None
+
+
 @pytest.fixture(scope="module")
 def run(dataset: Path, tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("anatomy") / "run"
     folder.mkdir()
     (folder / "dataset").symlink_to(dataset)
-    from locum.dataset.store import read_rows
-
     train(read_rows(dataset, "train"), read_rows(dataset, "valid"), tiny_base, folder, TrainOptions(max_steps=8))
     return folder
 
@@ -105,6 +170,8 @@ def test_an_anatomy_looks_at_every_checkpoint_and_strength(
     assert whole.strengths[STRENGTHS.index(0.0)] == pytest.approx(whole.response.losses[0], abs=1e-5)
     assert sum(part.share or 0 for part in found.classes[1:]) == pytest.approx(1, abs=0.05)
     assert (found.train_rows, found.rows, found.sessions) == (4, 6, 3)
+    assert (found.strength, found.model_file) == (1.0, "")
+    assert all(part.quantized is None for part in found.classes)
     assert any("Nothing was evaluated" in note for note in found.notes)
     assert not any("No ladder" in note for note in found.notes)
 
@@ -114,3 +181,24 @@ def test_a_run_without_checkpoints_says_what_to_do(
 ) -> None:
     with pytest.raises(RunError, match="holds no checkpoints"):
         measure(tmp_path, tiny_base.folder, tiny_renderer)
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("F32", 0.0, 1e-3), ("Q4_0", 1e-3, 5.0)])
+def test_quantization_is_a_perturbation_like_any_other(
+    run: Path, tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path, kind: str, least: float, most: float
+) -> None:
+    """A file in full precision changes nothing, one of four bits does, in every class and by session."""
+    if kind not in QUANTIZATIONS:
+        pytest.skip(f"{kind} needs a library that is not here")
+    whole = tmp_path / "run"
+    shutil.copytree(run, whole, symlinks=True)
+    fuse(tiny_base, whole / "adapter", whole / "fused", tiny_renderer)
+    (whole / "model").mkdir()
+    write_gguf(whole / "fused", tiny_base, tiny_renderer, whole / "model" / f"x.{kind}.gguf", kind, "x")
+    found = measure(whole, tiny_base.folder, tiny_renderer, AnatomyOptions(train_rows=2))
+    assert found.model_file == f"x.{kind}.gguf"
+    costs = [part.quantized for part in (*found.classes, *found.families, *found.choices)]
+    assert all(cost is not None for cost in costs)
+    assert least <= max(abs(cost.estimate) for cost in costs if cost) < most
+    table = nll.read(whole / "anatomy" / "deployed.parquet")
+    assert sorted(table["step"].unique().to_list()) == [0, 1]

@@ -35,6 +35,7 @@ def part(name: str, losses: tuple[float, ...], label: Label, share: float = 0.1)
         instance=estimate(-0.02, -0.1, 0.06),
         strengths=(3.0, 2.0, 1.0),
         best_strength=1.25,
+        quantized=estimate(0.004, -0.001, 0.009),
         reading="needs rows",
     )
 
@@ -54,6 +55,7 @@ ANATOMY = Anatomy(
     families=(part("reply", (2.0, 1.5, 1.3, 1.2), "slope"),),
     choices=(part("reply", (0.7, 0.7, 0.69, 0.7), "plateau"),),
     strengths=(0.0, 1.0, 1.25),
+    model_file="relay-hand.Q8_0.gguf",
     shift=(
         Shifted("all", 900, 0.9, 0.06, 0.04, ((" turns", 7),)),
         Shifted("content_other", 500, 0.8, 0.1, 0.1, ((HOSTILE, 3),)),
@@ -69,7 +71,7 @@ def test_every_class_stands_on_the_page_with_picture_and_words(tmp_path: Path) -
     write_json(run / "anatomy" / "anatomy.json", ANATOMY)
     page = Reader(report(run))
     ids = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert ids == ["verdict", "funnel", "curve", "valleys", "evidence", "voices", "card"]
+    assert ids == ["verdict", "funnel", "curve", "valleys", "evidence", "voices", "cost", "card"]
     pictures = [attrs["aria-label"] or "" for tag, attrs in page.tags if attrs.get("class") == "valley"]
     assert len(pictures) == 7
     assert "verdict: loss 1.50 → 1.50 nats per token over training; plateau" in pictures
@@ -77,6 +79,8 @@ def test_every_class_stands_on_the_page_with_picture_and_words(tmp_path: Path) -
         "Valleys: function word; plateaus: verdict; hills: code; 1 class undetermined.",
         "still falls with rows: record more",
         "because of verdict",
+        "Quantization is what relay-hand.Q8_0.gguf loses more than the adapter in full precision",
+        "0.004 [−0.001, 0.009]",
         "Of 900 tokens that the tuned model wrote, the base would have said 90% too",
         "type +0.90, instance -0.10 nats per token",
     ):
@@ -112,7 +116,7 @@ def test_markdown_says_the_same_and_nothing_in_it_is_markup(tmp_path: Path) -> N
         assert expected in text
     assert "<script" not in text.replace("\\<", "")
     widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| function word")}
-    assert widths == {7}
+    assert widths == {8}
 
 
 def test_escaping_leaves_nothing_that_markdown_reads() -> None:

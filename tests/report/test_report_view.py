@@ -199,9 +199,13 @@ def test_a_large_run_shows_a_part_and_says_so() -> None:
     assert (len(shown.shown), len(shown.folded), shown.left_out) == (SHOWN, FOLDED, 300 - SHOWN - FOLDED)
 
 
-@given(st.text(max_size=40), st.lists(st.tuples(st.integers(-5, 50), st.integers(-5, 50), st.just("number"))))
+# Without carriage returns: the pair that ends a line is shown as one break, which single characters cannot tell.
+TEXTS = st.text(st.characters(exclude_characters="\r"), max_size=40)
+
+
+@given(TEXTS, st.lists(st.tuples(st.integers(-5, 50), st.integers(-5, 50), st.just("number"))))
 def test_segments_lose_nothing_whatever_the_spans(text: str, spans: list[tuple[int, int, str]]) -> None:
-    assert "".join(segment.text for segment in segments(text, [s for s in spans if s[0] >= 0])) == "".join(
+    assert "".join(segment.text for segment in segments(text, spans)) == "".join(
         visible(character) for character in text
     )
 

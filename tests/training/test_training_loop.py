@@ -19,12 +19,15 @@ from locum.training.chat_template import Renderer
 from locum.training.device import Device
 from locum.training.load import load_model
 from locum.training.loop import train
-from locum.training.lora import LoraLinear, add_lora, load_adapter_state
+from locum.training.lora import LoraLinear, add_lora, load_adapter_state, read_shape
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain
 from locum.types import Row
 
-pytestmark = pytest.mark.usefixtures("float32")
+pytestmark = [
+    pytest.mark.usefixtures("float32"),
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
+]
 OPTIONS = TrainOptions(shape=LoraShape(rank=4, alpha=8), max_steps=8, pack_tokens=256, patience=99, learning_rate=5e-3)
 
 
@@ -369,3 +372,60 @@ def test_a_post_that_answers_nobody_is_learned_after_an_empty_question(tiny_base
     assert renderer.encode(alone) == renderer.encode(asked)
     assert renderer.prompt_text(()) == renderer.prompt_text((user(""),))
     assert train([alone] * 3, [], tiny_base, tmp_path, TrainOptions(epochs=1)).rows == 3
+
+
+# --- strength
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.7, 2.0])
+def test_the_adapter_is_written_at_the_strength_that_was_asked_for(
+    tiny_base: Base, tiny_renderer: Renderer, rows: list[Row], tmp_path: Path, strength: float
+) -> None:
+    """Logits of whoever loads it are those of the base with so many times the trained update."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from locum.export.fuse import fuse
+
+    shape = msgspec.structs.replace(OPTIONS.shape, strength=strength)
+    train(rows, [], tiny_base, tmp_path / "plain", OPTIONS)
+    train(rows, [], tiny_base, tmp_path / "dialled", msgspec.structs.replace(OPTIONS, shape=shape))
+    trained, layers = adapted(tiny_base, tmp_path / "plain")
+    for layer in layers.values():
+        layer.scale *= strength
+    ids = torch.tensor([tiny_renderer.encode(rows[1]).tokens])
+    fuse(tiny_base, tmp_path / "dialled" / "adapter", tmp_path / "fused", tiny_renderer)
+    base = AutoModelForCausalLM.from_pretrained(tiny_base.folder, dtype=torch.float32, attn_implementation="eager")
+    loaded = PeftModel.from_pretrained(base, str(tmp_path / "dialled" / "adapter")).eval()
+    fused = AutoModelForCausalLM.from_pretrained(tmp_path / "fused", dtype=torch.float32, attn_implementation="eager")
+    trained.set_attn_implementation("eager")
+    with torch.no_grad():
+        expected = trained(input_ids=ids, use_cache=False).logits
+        for layer in layers.values():
+            layer.scale /= strength
+        assert not torch.allclose(expected, trained(input_ids=ids, use_cache=False).logits, atol=1e-3)
+        for one in (loaded, fused.eval()):
+            torch.testing.assert_close(one(input_ids=ids, use_cache=False).logits, expected, atol=2e-4, rtol=1e-4)
+    # Training went the same way, and the anatomy of the run sees it as it went.
+    found = read_shape(tmp_path / "dialled" / "adapter")
+    assert found == shape
+    assert read_shape(tmp_path / "plain" / "adapter") == OPTIONS.shape
+    assert losses(tmp_path / "plain") == losses(tmp_path / "dialled")
+
+
+def test_the_model_is_handed_over_with_the_kept_adapter_on_it(
+    tiny_base: Base, rows: list[Row], valid: list[Row], tmp_path: Path
+) -> None:
+    held: list[torch.Tensor] = []
+    ids = torch.tensor([[5, 9, 11, 40]])
+
+    def use(model: Any) -> None:
+        with torch.no_grad():
+            model.set_attn_implementation("eager")
+            held.append(model(input_ids=ids, use_cache=False).logits)
+
+    train(rows, valid, tiny_base, tmp_path, OPTIONS, use=use)
+    model, _ = adapted(tiny_base, tmp_path)
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        torch.testing.assert_close(held[0], model(input_ids=ids, use_cache=False).logits)

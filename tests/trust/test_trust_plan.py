@@ -2,6 +2,7 @@
 
 import pytest
 
+from locum.evaluation.statistics import effective_rows
 from locum.trust.gate import FamilyEvidence, gate
 from locum.trust.plan import FamilyPlan, plan_families
 from locum.types import Message, Row, Tier, ToolCall
@@ -53,7 +54,9 @@ def faultless(test: list[Row]) -> str:
     return gate(evidence).verdict
 
 
-@pytest.mark.parametrize(("sessions", "each"), [(3, 1), (11, 10), (12, 2), (12, 4), (30, 1), (40, 4), (60, 2)])
+@pytest.mark.parametrize(
+    ("sessions", "each"), [(1, 1), (1, 40), (3, 1), (11, 10), (12, 2), (12, 4), (30, 1), (40, 4), (60, 2)]
+)
 def test_it_promises_no_verdict_that_a_faultless_model_would_not_get(sessions: int, each: int) -> None:
     test = rows(sessions, each)
     if faultless(test) == "SHADOW":
@@ -62,7 +65,7 @@ def test_it_promises_no_verdict_that_a_faultless_model_would_not_get(sessions: i
         assert faultless(test) == "INSUFFICIENT"
 
 
-@pytest.mark.parametrize(("sessions", "each"), [(3, 1), (11, 10), (12, 2), (5, 4)])
+@pytest.mark.parametrize(("sessions", "each"), [(1, 1), (1, 40), (3, 1), (11, 10), (12, 2), (5, 4)])
 def test_with_the_sessions_that_it_asks_for_one_could_pass(sessions: int, each: int) -> None:
     found = plan(rows(sessions, each))
     assert not found.can_pass
@@ -70,6 +73,14 @@ def test_with_the_sessions_that_it_asks_for_one_could_pass(sessions: int, each: 
     assert plan(rows(sessions + found.sessions_needed, each)).can_pass
     assert not plan(rows(sessions + found.sessions_needed - 1, each)).can_pass
     assert found.recordings_needed == found.sessions_needed * 5
+
+
+@pytest.mark.parametrize(("sessions", "each"), [(1, 1), (1, 40), (2, 20), (12, 4), (60, 2)])
+def test_rows_are_worth_what_the_gate_counts_them_for(sessions: int, each: int) -> None:
+    test = rows(sessions, each)
+    assert plan(test).worth == effective_rows([0.0] * len(test), [row.lineage for row in test])
+    if sessions == 1:
+        assert plan(test).worth == 1
 
 
 def test_no_number_of_unverified_sessions_would_do() -> None:

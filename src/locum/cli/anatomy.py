@@ -15,7 +15,7 @@ def anatomy(
     train_rows: Annotated[int, typer.Option("--train-rows", min=1, help="Training rows beside them.")] = 24,
     scaling: Annotated[
         Path | None,
-        typer.Option("--scaling", metavar="FILE", help="What `locum scaling` wrote of this dataset: the second axis."),
+        typer.Option("--scaling", metavar="FILE", help="What `locum scaling` wrote of these rows (RUN/scaling.json)."),
     ] = None,
     settings: o.Settings = None,
     json: Json = False,
@@ -31,6 +31,8 @@ def anatomy(
         from locum.evaluation.scaling.results import read_scaling
         from locum.settings import load_settings
 
+        own = run / "scaling.json"
+        scaling = scaling or (own if own.is_file() else None)
         ladder = None if scaling is None else read_scaling(scaling, run / "dataset")
         lexicons = load_settings(None if settings is None else Path(settings)).lexicons
         base, renderer = stages.prepared(stages.base_of(run), voice.progress)

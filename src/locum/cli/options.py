@@ -24,6 +24,22 @@ Patience = Annotated[
     ),
 ]
 Layers = Annotated[str, typer.Option("--layers", help="Layers that learn: all, or top:K for the last K alone.")]
+
+
+def _strength(value: float) -> float:
+    if not 0 < value <= 2:  # nor a value that is no number
+        raise typer.BadParameter(f"{value:g} is not above 0 and at most 2")
+    return value
+
+
+Strength = Annotated[
+    float,
+    typer.Option(
+        "--lambda",
+        callback=_strength,
+        help="Strength of the adapter that is written: 1 as trained, less is nearer to the base, 2 at most.",
+    ),
+]
 LearningRate = Annotated[float, typer.Option("--learning-rate", min=1e-7, max=1.0, help="Peak learning rate.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be trained on, and count them.")]

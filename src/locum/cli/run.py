@@ -120,6 +120,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
         "inputs": extracted["inputs"],
         "versions": stages.versions(),
         "seconds": run.seconds(),
+        "memory": run.memory(),
         "deployed": placed,
         "digests": stages.digests(folder),
     }

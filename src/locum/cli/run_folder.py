@@ -6,6 +6,7 @@ the records, which then go.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,8 @@ class Record(msgspec.Struct, frozen=True):
 
     seconds: float
     result: dict[str, Any]
+    memory: int = 0
+    """Bytes: the most that the process held in memory by then; 0 where the system does not say."""
 
 
 class Run:
@@ -117,7 +120,7 @@ class Run:
             return files.read_json(path, Record).result
         started = time.monotonic()
         result = work()
-        files.write_json(path, Record(time.monotonic() - started, result))
+        files.write_json(path, Record(time.monotonic() - started, result, peak_memory()))
         return result
 
     def seconds(self) -> dict[str, float]:
@@ -125,11 +128,25 @@ class Run:
         paths = sorted(self._records.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         return {path.stem: round(files.read_json(path, Record).seconds, 2) for path in paths}
 
+    def memory(self) -> int:
+        """The most that any process of this run held in memory, in bytes; 0 where the system does not say."""
+        return max((files.read_json(path, Record).memory for path in self._records.glob("*.json")), default=0)
+
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write manifest.json, the sign that the run is whole, and drop the records."""
         files.write_json(self.folder / "manifest.json", manifest)
         files.remove(self._records)
         files.remove(self.folder / _REQUEST)
+
+
+def peak_memory() -> int:
+    """The most that this process has held in main memory, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 class _Manifest(msgspec.Struct, frozen=True):
@@ -173,6 +190,9 @@ _ARTEFACTS = (
     "model",
     "lora",
     "evaluation",
+    "anatomy",
+    "scaling.json",
     "verdict.json",
     "report.html",
+    "report.md",
 )

@@ -11,7 +11,9 @@ from locum.cli.output import Debug, Json, Output, Quiet
 
 def scaling(
     dataset: o.DatasetFolder,
-    out: Annotated[Path, typer.Option("--out", help="The file to write, JSON.")] = Path("scaling.json"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file to write (RUN/scaling.json of a run, else scaling.json).")
+    ] = None,
     base: o.BaseName = o.DEFAULT_BASE,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each size.")] = 3,
     max_steps: o.MaxSteps = None,
@@ -20,6 +22,10 @@ def scaling(
         int | None, typer.Option("--ask", min=1, help="Rows to look ahead to (twice those there are).")
     ] = None,
     target: Annotated[float | None, typer.Option("--target", help="A loss whose rows are asked for, in nats.")] = None,
+    larger: Annotated[
+        str | None,
+        typer.Option("--larger", metavar="BASE", help="A larger base to train on all the rows, too: the other lever."),
+    ] = None,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Do the trainings on this Ray cluster.")
     ] = None,
@@ -38,9 +44,13 @@ def scaling(
         from locum.errors import NameTakenError
         from locum.evaluation.scaling.climb import ScalingOptions, climb
         from locum.parallel import Each, here
+        from locum.report.scaling import lever, next_batch
         from locum.settings import load_settings
         from locum.training.backend import TrainOptions
 
+        folder = stages.require_dataset(dataset)
+        # A run's own ladder stands where its report and its anatomy look for it.
+        out = out or (Path("scaling.json") if folder == dataset else dataset / "scaling.json")
         if out.exists() and not force:
             raise NameTakenError(f"{str(out)!r} exists already; give another --out or pass --force")
         lexicons = load_settings(None if settings is None else Path(settings)).lexicons
@@ -51,10 +61,18 @@ def scaling(
 
             each = RayData(ray, version)
         options = ScalingOptions(
-            seeds=seeds, held_out=rows, asked=ask, target=target, training=TrainOptions(max_steps=max_steps)
+            seeds=seeds,
+            held_out=rows,
+            asked=ask,
+            target=target,
+            larger=larger and o.settled(larger),
+            training=TrainOptions(max_steps=max_steps),
         )
-        ladder = climb(stages.require_dataset(dataset), o.settled(base), options, each, voice.progress, lexicons)
+        ladder = climb(folder, o.settled(base), options, each, voice.progress, lexicons)
         files.write_json(out, ladder)
         found = msgspec.to_builtins(ladder)
         show_anatomy.scaling(voice, found)
+        voice.say(next_batch(ladder), style="bold")
+        if other := lever(ladder):
+            voice.say(other)
         voice.result({"scaling": str(out), **found})

@@ -31,6 +31,8 @@ def anatomy(voice: Output, found: dict[str, Any]) -> None:
         )
         if words:
             voice.say(f"    what the base would not have said: {words}")
+    if found["model_file"]:
+        _quantization(voice, found)
     for exhibit in found["exhibits"][:1]:
         voice.say(
             f"  sounds right, is not the better for its context: row {exhibit['row'][:12]} ({exhibit['family']}):"
@@ -49,6 +51,18 @@ def _part(voice: Output, part: dict[str, Any]) -> None:
         f" {share:>6}"
         f"  {response['label']:<13} {strength:>8}  {part['reading']}"
     )
+
+
+def _quantization(voice: Output, found: dict[str, Any]) -> None:
+    """What the model file loses, over all and where it loses most."""
+    known = [part for part in found["classes"] if part["quantized"]]
+    for part in (*known[:1], *sorted(known[1:], key=lambda part: -part["quantized"]["estimate"])[:1]):
+        name, cost = part["response"]["name"], part["quantized"]
+        where = "" if name == "all" else f", most in {name}"
+        voice.say(
+            f"  {found['model_file']} against full precision{where}: {cost['estimate']:+.3f}"
+            f" [{cost['low']:+.3f}, {cost['high']:+.3f}] nats a token"
+        )
 
 
 def scaling(voice: Output, found: dict[str, Any]) -> None:

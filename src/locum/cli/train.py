@@ -19,6 +19,7 @@ def train(
     patience: o.Patience = o.DEFAULT_PATIENCE,
     layers: o.Layers = o.DEFAULT_LAYERS,
     rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the adapter.")] = 16,
+    strength: o.Strength = 1.0,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
     canaries: o.Canaries = False,
@@ -61,7 +62,7 @@ def train(
                 with files.atomic_path(redactions_file(kept)) as partial:
                     shutil.copy2(hashes, partial)
         options = TrainOptions(
-            shape=LoraShape(rank=rank, alpha=2 * rank, top=top),
+            shape=LoraShape(rank=rank, alpha=2 * rank, top=top, strength=strength),
             learning_rate=learning_rate,
             epochs=epochs,
             max_steps=max_steps,
@@ -73,5 +74,6 @@ def train(
             out / "dataset", o.settled(base), out, options, voice.progress, canaries, tracker=track, ray=ray
         )
         show.training(voice, trained)
-        voice.say(f"adapter {out / 'adapter'}")
-        voice.result({"run": str(out), "adapter": str(out / "adapter"), **trained})
+        dialled = "" if strength == 1 else f", at {strength:g} times the strength that it was trained at"
+        voice.say(f"adapter {out / 'adapter'}{dialled}")
+        voice.result({"run": str(out), "adapter": str(out / "adapter"), "lambda": strength, **trained})

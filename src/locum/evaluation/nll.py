@@ -27,6 +27,7 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "token": pl.Int32,
     "start": pl.Int32,  # characters in the response as the chat template writes it
     "end": pl.Int32,
+    "text": _NAMES,  # what the token adds to the response: joined they are it; "" for a character's later tokens
     "class": _NAMES,  # token_classes.CLASSES
     "word_initial": pl.Boolean,
     "bucket": _NAMES,  # of the position, from 1: 1-5, 6-20, 21-
@@ -68,9 +69,12 @@ def write(table: pl.DataFrame, path: Path) -> None:
 
 
 def read(path: Path) -> pl.DataFrame:
-    """Read what `write` wrote.
+    """Read what `write` wrote; the texts of a table of an earlier version are not known.
 
     Raises:
         polars.exceptions.PolarsError: the file is no such table.
     """
-    return pl.read_parquet(path).select(list(SCHEMA)).cast(pl.Schema(SCHEMA))
+    table = pl.read_parquet(path)
+    if "text" not in table.columns:
+        table = table.with_columns(text=pl.lit(None, pl.String))
+    return table.select(list(SCHEMA)).cast(pl.Schema(SCHEMA))

@@ -19,7 +19,7 @@ from locum.evaluation.decision_slots import Choices, Slot, base_rate, slot_of
 from locum.evaluation.donors import match_donors
 from locum.evaluation.questions import QUESTION_SCHEMA, Question
 from locum.evaluation.token_classes import Facets, Tagger, facets
-from locum.evaluation.tokens import Response, response_of
+from locum.evaluation.tokens import Response, pieces, response_of
 from locum.progress import Progress, silent
 from locum.runtime.scorer import Scorer, TokenScores
 from locum.training.chat_template import Encoded, Renderer
@@ -200,6 +200,7 @@ def _table(
         "token": np.array(response.tokens, dtype=np.int32),
         "start": np.array([start for start, _ in response.spans], dtype=np.int32),
         "end": np.array([end for _, end in response.spans], dtype=np.int32),
+        "text": pieces(response),
         "class": planned.classes,
         "word_initial": [of.word_initial for of in planned.facets],
         "bucket": [of.bucket for of in planned.facets],

@@ -1,6 +1,7 @@
 """A row's response as text and as tokens with their places in it: what every class of tokens is decided on."""
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import msgspec
 
@@ -49,6 +50,12 @@ def tokenize(text: str, renderer: Renderer) -> tuple[list[int], list[tuple[int, 
     tokens: list[int] = found["input_ids"]
     spans: list[tuple[int, int]] = [(int(start), int(end)) for start, end in found["offset_mapping"]]
     return tokens, spans
+
+
+def pieces(response: Response) -> list[str]:
+    """What each token adds to the text: one after the other they are all of it."""
+    ends = [0, *accumulate((end for _, end in response.spans), max)]
+    return [response.text[start:end] for start, end in pairwise(ends)]
 
 
 def tokens_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> list[int]:

@@ -186,6 +186,40 @@ def valley(drops: Sequence[float], deepest: float, highest: float, alternative: 
     ).format(alternative=alternative, level=level, line=line)
 
 
+class Rung(NamedTuple):
+    """A loss at a number of training rows, with the ends of its band."""
+
+    rows: float
+    loss: float
+    low: float
+    high: float
+
+
+def ladder(rungs: Sequence[Rung], law: Sequence[Point], ahead: Rung | None, x: Scale, y: Scale, words: str) -> Markup:
+    """Losses over rows: what was measured as discs with their bands, the law as a line, what is foretold as a ring.
+
+    `words` says the same.
+    """
+    parts = [_grid(x, y)]
+    if law:
+        path = "L".join(f"{x.at(a)} {round(100 - y.at(b), 2)}" for a, b in law)
+        parts.append(
+            Markup(
+                '<svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none">'
+                '<path class="law" d="M{}"/></svg>'
+            ).format(path)
+        )
+    for rung, kind, size in (*((rung, "seen", 3.4) for rung in rungs), *([(ahead, "ahead", 5.0)] if ahead else [])):
+        parts.append(
+            Markup('<line class="band {kind}" x1="{x}%" x2="{x}%" y1="{high}%" y2="{low}%"/>').format(
+                kind=kind, x=x.at(rung.rows), high=round(100 - y.at(rung.high), 2), low=round(100 - y.at(rung.low), 2)
+            )
+        )
+        drawing = Markup('<circle class="{}" r="{}"/>').format(kind, size)
+        parts.append(_place((rung.rows, rung.loss), x, y, drawing))
+    return Markup('<svg class="ladder" role="img" aria-label="{}">{}</svg>').format(words, Markup("").join(parts))
+
+
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move labels (positions in percent, any order) apart so that any two are at least `gap` from each other,
     each as little as need be, keeping their order and their common centre."""

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from polars.exceptions import PolarsError
 
 from locum.dataset.scores import SCORES, RowScore
 from locum.dataset.stats import Stats
 from locum.errors import RunError
 from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.results import Results, Sample
+from locum.evaluation.scaling.results import Scaling
 from locum.files import read_json
 from locum.report.quantization import Ladder
+from locum.report.tints import Answers, read_tokens
+from locum.report.voices import SHOWN, spread
 from locum.types import Drop
 
 T = TypeVar("T")
@@ -86,6 +90,16 @@ class Verdict(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...] = ()
 
 
+class _Favourite(msgspec.Struct, frozen=True):
+    text: str
+
+
+class _Signatures(msgspec.Struct, frozen=True):
+    """What is read of `evaluation/signatures.json`."""
+
+    phrases: dict[str, tuple[_Favourite, ...]] = {}
+
+
 class Excerpts(msgspec.Struct, frozen=True):
     """The first few drops of each reason."""
 
@@ -109,6 +123,12 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """None where the type was named, which is no gap."""
     results: Results | None
     samples: tuple[Sample, ...]
+    tokens: Answers
+    """Of the samples that are shown in full view; empty where the losses are missing, which is no gap."""
+    favourites: dict[str, tuple[str, ...]]
+    """Arm -> its favourite phrases."""
+    scaling: Scaling | None
+    """None where nobody asked for it, which is no gap."""
     verdicts: dict[str, Verdict]
     gaps: dict[str, str]
     """File, relative to the run -> one sentence on why it is not shown."""
@@ -130,7 +150,7 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         except (FileNotFoundError, NotADirectoryError):
             if name in _LEFT_BY:
                 gaps[name] = _LEFT_BY[name]
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, PolarsError) as error:
             gaps[name] = f"{name} is there but cannot be read ({error}); what it holds is not shown."
         return None
 
@@ -141,6 +161,9 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
             gaps[name] = f"{_count(bad)} of {name} cannot be read and {'is' if bad == 1 else 'are'} not shown."
         return tuple(values)
 
+    samples = lines("evaluation/samples.jsonl", Sample)
+    shown = [sample.row for sample in spread(samples)[:SHOWN]]
+    signs = part("evaluation/signatures.json", lambda path: read_json(path, _Signatures))
     inputs = Inputs(
         run=run,
         manifest=dict(manifest)
@@ -154,7 +177,10 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         parity=part("model/parity.json", lambda path: read_json(path, Parity)),
         ladder=part("model/ladder.json", lambda path: read_json(path, Ladder)),
         results=part("evaluation/results.json", lambda path: read_json(path, Results)),
-        samples=lines("evaluation/samples.jsonl", Sample),
+        samples=samples,
+        tokens=part("evaluation/nll.parquet", lambda path: read_tokens(path, shown)) or {},
+        favourites={arm: tuple(one.text for one in said) for arm, said in signs.phrases.items()} if signs else {},
+        scaling=part("scaling.json", lambda path: read_json(path, Scaling)),
         verdicts=part("verdict.json", lambda path: read_json(path, dict[str, Verdict])) or {},
         gaps=gaps,
     )

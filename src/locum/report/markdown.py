@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from locum import __version__
+from locum.report.cost import Cost
 from locum.report.evidence import Measure
 from locum.report.quantization import HEADS, Quantization
+from locum.report.scaling import Climbs
 from locum.report.valleys import Map
 from locum.report.view import Page
+from locum.report.voices import Voice, Voices
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!&])|(https?)(?=://)")
 
@@ -26,6 +29,9 @@ def markdown(page: Page) -> str:
         *([f"## The curve\n\n{escaped(page.curve.sentence)}"] if page.curve else []),
         *(_valleys(page.valleys) if page.valleys else []),
         *_evidence(page),
+        *_voices(page.voices),
+        *(_scaling(page.scaling) if page.scaling else []),
+        *(_cost(page.cost) if page.cost else []),
         *_card(page),
         *(_quantization(page.quantization) if page.quantization else []),
         *([f"## What is missing\n\n{_list(page.gaps.values())}"] if page.gaps else []),
@@ -55,10 +61,20 @@ def _funnel(page: Page) -> list[str]:
 
 def _valleys(found: Map) -> list[str]:
     parts = ["## Valleys and plateaus", escaped(found.sentence)]
-    heads = ("what", "tokens", "nats per token", "share", "type", "instance", "label", "best strength")
+    heads = ("what", "tokens", "nats per token", "share", "type", "instance", "label", "best strength", "quantization")
     for ground in found.grounds:
         rows = [
-            (line.name, line.seen, line.losses, line.share, line.type, line.instance, line.label, line.strength)
+            (
+                line.name,
+                line.seen,
+                line.losses,
+                line.share,
+                line.type,
+                line.instance,
+                line.label,
+                line.strength,
+                line.quantized,
+            )
             for line in ground.lines
         ]
         parts += [f"### {ground.title}", _table(heads, rows)]
@@ -85,6 +101,62 @@ def _measures(measures: Sequence[Measure]) -> str:
         for row in plot.rows
     ]
     return _table(("measure", "arm", "estimate, 95 % interval", "on what"), rows) if rows else "Nothing was measured."
+
+
+def _voices(found: Voices) -> list[str]:
+    """The prompts in full view; of an answer what it says, what is made up, and how it was judged."""
+    if not found.shown:
+        return []
+    parts = ["## Three voices"]
+    for exchange in found.shown:
+        parts.append(f"### {escaped(exchange.family)}, row {escaped(exchange.row)}\n\n{escaped(exchange.asked_start)}")
+        rows = [
+            (voice.arm, voice.judgement or "", _said(voice), "; ".join((*_marks(voice), *voice.flags)))
+            for voice in exchange.voices
+        ]
+        parts.append(_table(("voice", "", "said", "notes"), rows))
+        parts += [escaped(voice.effect) for voice in exchange.voices if voice.effect]
+    more = len(found.folded) + found.left_out
+    if more:
+        parts.append(f"{more:,} more prompts in `evaluation/samples.jsonl`.")
+    return parts
+
+
+def _said(voice: Voice) -> str:
+    text = "".join(segment.text for segment in voice.text)
+    calls = [f"{call.name} {''.join(segment.text for segment in call.arguments)}" for call in voice.calls]
+    return " ".join(filter(None, (text, *calls))) or "(nothing)"
+
+
+def _marks(voice: Voice) -> list[str]:
+    """What is underlined and boxed on the page, by name."""
+    details = [
+        segment.text
+        for segments in (voice.text, *(call.arguments for call in voice.calls))
+        for segment in segments
+        if segment.kind
+    ]
+    marks = [f"made up: {', '.join(details)}"] if details else []
+    return [*marks, *([f"says more often than the agent: {', '.join(voice.favourites)}"] if voice.favourites else [])]
+
+
+def _scaling(found: Climbs) -> list[str]:
+    rows = [
+        (
+            climb.name,
+            "; ".join(f"{rung.loss:.3f} [{rung.low:.3f}, {rung.high:.3f}] at {rung.rows:,}" for rung in climb.rungs),
+            f"No forecast: {'; '.join(climb.refused)}" if climb.refused else climb.answer,
+        )
+        for climb in found.climbs
+    ]
+    rows += [(line.name, f"{line.first} to {line.last}, fell by {line.fall}", line.answer) for line in found.classes]
+    heads = ("what", "loss [80 % band] at rows", "what more rows would bring")
+    return ["## More rows", *map(escaped, filter(None, (found.next, found.lever, found.what))), _table(heads, rows)]
+
+
+def _cost(found: Cost) -> list[str]:
+    rows = [(item.what, item.much, item.note) for item in found.items]
+    return ["## What it cost", escaped(found.sentence), _table(("", "", ""), rows)]
 
 
 def _card(page: Page) -> list[str]:

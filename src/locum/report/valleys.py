@@ -50,6 +50,8 @@ class Valley(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     instance: str
     strength: str
+    quantized: str
+    """What the model file loses more than full precision."""
     reading: str
     alternative: str
 
@@ -77,6 +79,8 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
 
     grounds: tuple[Ground, ...]
     steps: str
+    model_file: str
+    """What is compared with full precision; empty where nothing is."""
     sentence: str
     shift: tuple[Shifted, ...]
     shift_sentence: str
@@ -88,7 +92,10 @@ def valley_map(anatomy: Anatomy | None) -> Map | None:
     """The map of a run; None where no anatomy was made."""
     if anatomy is None:
         return None
-    decisions = "the loss of which option it is, of those open: style cannot move it"
+    decisions = (
+        "the loss of which option it is, of those open: style cannot move it; from the base’s, or from what the "
+        "agent’s base rate gives where that is lower"
+    )
     grounds = (
         Ground("Classes of tokens", "each token belongs to one", _lines(anatomy.classes)),
         Ground("Families", "all tokens of each kind of work", _lines(anatomy.families)),
@@ -97,6 +104,7 @@ def valley_map(anatomy: Anatomy | None) -> Map | None:
     return Map(
         grounds=tuple(ground for ground in grounds if ground.lines),
         steps=", ".join(f"{step:,}" for step in anatomy.steps),
+        model_file=visible(anatomy.model_file),
         sentence=_sentence(anatomy),
         shift=tuple(_visible_shift(one) for one in anatomy.shift),
         shift_sentence=_shift_sentence(anatomy.shift),
@@ -129,6 +137,7 @@ def _line(part: Part) -> Valley:
         type=_signed(part.type),
         instance=_signed(part.instance),
         strength="" if part.best_strength is None else figures.number(part.best_strength, 2),
+        quantized="" if part.quantized is None else figures.interval(part.quantized, 3, signed=True),
         reading=_READINGS[part.reading],
         alternative=f"{name}: loss {losses} nats per token over training; {response.label}",
     )

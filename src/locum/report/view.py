@@ -8,11 +8,13 @@ from locum.dataset.legibility import REASONS
 from locum.dataset.stats import Stats
 from locum.report import figures
 from locum.report.card import Card, card
+from locum.report.cost import Cost, cost
 from locum.report.curve import Curve, curve
 from locum.report.evidence import Evidence, evidence
 from locum.report.inputs import Check, Excerpts, Inputs, Verdict
 from locum.report.legible import Legible, legible
 from locum.report.quantization import Quantization, quantization
+from locum.report.scaling import Climbs, climbs
 from locum.report.valleys import Map, valley_map
 from locum.report.voices import Voices, visible, voices
 
@@ -88,6 +90,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     valleys: Map | None
     evidence: Evidence | None
     voices: Voices
+    scaling: Climbs | None
+    cost: Cost | None
     card: Card
     quantization: Quantization | None
     gaps: Mapping[str, str]
@@ -114,7 +118,9 @@ def page(inputs: Inputs) -> Page:
         curve=curve(inputs.curve),
         valleys=valley_map(inputs.anatomy),
         evidence=evidence(results) if results else None,
-        voices=voices(inputs.samples),
+        voices=voices(inputs.samples, inputs.favourites, inputs.tokens),
+        scaling=climbs(inputs.scaling),
+        cost=cost(inputs),
         card=card(inputs),
         quantization=quantization(inputs.ladder),
         gaps=inputs.gaps,

@@ -17,12 +17,15 @@ from locum.types import Row
 
 
 class LoraShape(msgspec.Struct, frozen=True):
-    """Rank, scale and place of an adapter; the update of a weight is `alpha / rank * B @ A`."""
+    """Rank, scale and place of an adapter; the update of a weight is `alpha / rank * B @ A` while it is trained."""
 
     rank: int = 16
     alpha: int = 32
     top: int | None = None
     """Adapt this many of the decoder's last layers; None: all of them."""
+    strength: float = 1.0
+    """Of the adapter that is written: whoever loads it adds so many times the trained update (above 0, at most 2;
+    WiSE-FT, arXiv:2109.01903)."""
 
 
 class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):

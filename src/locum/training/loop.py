@@ -42,6 +42,7 @@ def train(
     progress: Progress = silent,
     *,
     observe: Callable[[Metric], None] = lambda metric: None,
+    use: Callable[[Any], None] = lambda model: None,
     team: Team | None = None,
     device: Device | None = None,
 ) -> TrainResult:
@@ -49,6 +50,8 @@ def train(
 
     Args:
         train_rows, valid_rows, base, run, options, progress, observe: as `Backend`.
+        use: given the model in torch with the kept adapter on it, as trained, before its memory is freed: what is
+            to be done with it at once need not load it again.
         team: who shares the steps; nobody where None.
         device: where to compute and how precisely; the best there is where None.
 
@@ -57,7 +60,10 @@ def train(
     """
     options = options or TrainOptions()
     training = _Training(train_rows, valid_rows, base, run, options, progress)
-    return training.run(observe, team or Alone(), device or best_device())
+    result = training.run(observe, team or Alone(), device or best_device())
+    load_adapter_state(training.layers, training.best)
+    use(training.model)
+    return result
 
 
 def planned(rows: Sequence[Row], base: Base, options: TrainOptions) -> tuple[int, int]:

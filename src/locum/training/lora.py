@@ -24,6 +24,8 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 rank this beats attention alone (arXiv:2106.09685 section 7.1 tried attention alone; QLoRA, arXiv:2305.14314 section 4,
 found that all layers are needed)."""
 
+WEIGHTS = "adapter_model.safetensors"
+
 
 class LoraLinear(nn.Module):
     """A frozen linear layer plus a trainable low-rank update. A: [rank, in], B: [out, rank], both float32."""
@@ -132,7 +134,7 @@ _PLACE = re.compile(r"\.layers\.(\d+)\..*?(\w+)\.lora_A\.weight$")
 
 
 def read_shape(folder: Path) -> LoraShape:
-    """The shape of an adapter that `save_adapter` wrote.
+    """The shape of an adapter that `save_adapter` wrote, with the alpha of its training.
 
     Raises:
         TrainingError: there is none, or it cannot be read.
@@ -142,27 +144,44 @@ def read_shape(folder: Path) -> LoraShape:
         config = msgspec.json.decode(path.read_bytes(), type=_Config)
     except (OSError, msgspec.MsgspecError) as error:
         raise TrainingError(f"{str(path)!r} is no adapter's configuration ({error}); train the run again") from None
-    places = config.layers_to_transform
-    return LoraShape(rank=config.r, alpha=config.lora_alpha, top=None if places is None else len(places))
+    places, strength = config.layers_to_transform, _strength(folder / WEIGHTS)
+    alpha = round(config.lora_alpha / strength)
+    return LoraShape(rank=config.r, alpha=alpha, top=None if places is None else len(places), strength=strength)
+
+
+def _strength(weights: Path) -> float:
+    """What `save_adapter` noted in the file's head; 1 where it is another's file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return float((file.metadata() or {}).get("strength", 1.0))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise TrainingError(f"{str(weights)!r} cannot be read ({error}); train the run again") from None
 
 
 class _Config(msgspec.Struct):
     """What is read of PEFT's `adapter_config.json`."""
 
     r: int
-    lora_alpha: int
+    lora_alpha: float
     layers_to_transform: list[int] | None = None
 
 
 def save_adapter(folder: Path, state: dict[str, torch.Tensor], shape: LoraShape, base: str) -> None:
-    """Write `adapter_config.json` and `adapter_model.safetensors`, as `PeftModel.from_pretrained` reads them."""
+    """Write `adapter_config.json` and `adapter_model.safetensors`, as `PeftModel.from_pretrained` reads them.
+
+    A strength other than 1 goes into `lora_alpha`, by which everybody scales the update, and is noted in the head of
+    the weights, which stay as they were trained.
+    """
     from peft import LoraConfig
     from safetensors.torch import save_file
 
     places = [found for name in state if (found := _PLACE.search(name))]
+    alpha = shape.alpha * shape.strength
     config = LoraConfig(
         r=shape.rank,
-        lora_alpha=shape.alpha,
+        lora_alpha=int(alpha) if alpha == int(alpha) else alpha,  # type: ignore[arg-type]  # peft only divides by it
         target_modules=sorted({place[2] for place in places}),
         layers_to_transform=None if shape.top is None else sorted({int(place[1]) for place in places}),
         task_type="CAUSAL_LM",
@@ -170,4 +189,5 @@ def save_adapter(folder: Path, state: dict[str, torch.Tensor], shape: LoraShape,
         inference_mode=True,
     )
     config.save_pretrained(str(folder))
-    save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    noted = {} if shape.strength == 1 else {"strength": repr(shape.strength)}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt", **noted})

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from locum.evaluation.decisions import decides, decision_label
-from locum.evaluation.statistics import MIN_CORRELATION
+from locum.evaluation.statistics import effective_rows
 from locum.trust.gate import MIN_SESSIONS, MIN_VERIFIED, PLAN_SESSIONS, zero_loss_rows
 from locum.types import Row
 
@@ -27,8 +27,8 @@ class FamilyPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Held-out rows with a recognisable decision that the log verifies: what the gate counts."""
     judged_sessions: int
     worth: float
-    """What these are worth as independent rows, were their outcomes as alike within a session as the gate takes at
-    least."""
+    """What these are worth as independent rows, were all of them right. One session alone is worth one row, however
+    many it holds: nothing shows that its rows are more."""
     floor: int
     """Independent rows that the gate needs with not one loss."""
     can_pass: bool
@@ -69,11 +69,11 @@ def plan_families(
 def _plan(family: str, train_rows: int, held_out: Sequence[Row], floor: int, test_share: float) -> FamilyPlan:
     decided = [row for row in held_out if decision_label(row.structure, row.response) is not None]
     judged = [row for row in decided if row.tier == "verified"]
-    sessions = {row.lineage for row in judged}
-    worth = _worth([sum(row.lineage == lineage for row in judged) for lineage in sessions])
+    lineages = [row.lineage for row in judged]
+    sessions, worth = set(lineages), _worth(lineages)
     verified = len(judged) / len(decided) if decided else 0.0
     can_pass = len(sessions) >= MIN_SESSIONS and worth >= floor and verified >= MIN_VERIFIED
-    needed = None if can_pass else _needed(len(sessions), worth, floor, verified)
+    needed = None if can_pass else _needed(lineages, floor, verified)
     return FamilyPlan(
         family=family,
         train_rows=train_rows,
@@ -90,19 +90,18 @@ def _plan(family: str, train_rows: int, held_out: Sequence[Row], floor: int, tes
     )
 
 
-def _worth(sizes: Sequence[int]) -> float:
-    """As `locum.evaluation.statistics.effective_rows` at the least correlation it takes."""
-    rows = sum(sizes)
-    if rows == 0:
-        return 0.0
-    size = sum(n * n for n in sizes) / rows
-    return rows / (1 + (size - 1) * MIN_CORRELATION)
+def _worth(lineages: Sequence[str]) -> float:
+    """What the gate would count these rows for, were all of them right: no worse model could have more of them."""
+    return effective_rows([1.0] * len(lineages), lineages) if lineages else 0.0
 
 
-def _needed(sessions: int, worth: float, floor: int, verified: float) -> int | None:
+def _needed(lineages: Sequence[str], floor: int, verified: float) -> int | None:
+    sessions = len(set(lineages))
     if sessions == 0 or verified < MIN_VERIFIED:
         return None
-    return max(MIN_SESSIONS, math.ceil(floor / (worth / sessions) - 1e-9)) - sessions
+    # What a session like these adds: of as many again, since one alone would count as one row and so add nothing.
+    again = _worth([*lineages, *(f"again {lineage}" for lineage in lineages)])
+    return max(MIN_SESSIONS, math.ceil(floor / (again / (2 * sessions)) - 1e-9)) - sessions
 
 
 def _reason(

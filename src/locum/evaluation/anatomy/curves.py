@@ -52,6 +52,20 @@ def choice_curves(table: pl.DataFrame) -> list[Curve]:
     return _by(slots, "family")
 
 
+def from_base_rate(table: pl.DataFrame) -> pl.DataFrame:
+    """Checkpoints whose choices start from what the family's base rate gives, where that is better than the base.
+
+    That an agent most often says yes is learned from any rows; a decision is only learned where the loss of the choice
+    falls below what knowing that much would cost. Step 0 of a family takes the loss of the base rate in the training
+    rows where it is the lower one on average.
+    """
+    known = (pl.col("prior").mean() < pl.col("choice").mean()).over("family")
+    first = table.filter(pl.col("step") == 0).with_columns(
+        choice=pl.when(known & pl.col("choice").is_not_null()).then(pl.col("prior")).otherwise(pl.col("choice"))
+    )
+    return pl.concat([first, table.filter(pl.col("step") != 0)])
+
+
 def _by(table: pl.DataFrame, column: str) -> list[Curve]:
     names = sorted(table[column].cast(pl.String).unique().to_list())
     return [curve(table.filter(pl.col(column).cast(pl.String) == name), name) for name in names]

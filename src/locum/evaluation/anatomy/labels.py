@@ -47,7 +47,7 @@ def respond(curve: Curve, unit: str = "tokens", least: int = LEAST_TOKENS) -> Re
         first=float(means[0]),
         last=float(means[-1]),
         losses=tuple(map(float, means)),
-        drop=_interval(curve.losses[0] - curve.losses[-1], curve.tokens),
+        drop=interval(curve.losses[0] - curve.losses[-1], curve.tokens),
         half_step=half if drop > 0 else None,
         terminal=terminal,
         rise=float(means[-1] - means.min()),
@@ -121,7 +121,13 @@ def _ends(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> tuple[
     return mean - reach, mean + reach
 
 
-def _interval(values: NDArray[np.float64], tokens: int) -> Estimate | None:
+def interval(values: NDArray[np.float64], tokens: int) -> Estimate | None:
+    """The mean of one value a session, with its interval; None with one session.
+
+    Args:
+        values: (sessions,).
+        tokens: what they rest on.
+    """
     if len(values) < 2:
         return None
     low, high = _ends(values)

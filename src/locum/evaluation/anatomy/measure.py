@@ -1,7 +1,8 @@
 """A run's checkpoints on held-out and on training rows, and the adapter at every strength. Writes `RUN/anatomy/`.
 
 The checkpoints are the adapter's, on the base in torch: an anatomy looks at how training went, and nothing before the
-last step was ever a model file. What the shipped file says is in the run's evaluation, which is read where it is there.
+last step was ever a model file. The shipped file is looked at beside them, and what it says is in the run's evaluation,
+which is read where it is there.
 """
 
 import time
@@ -28,6 +29,7 @@ from locum.evaluation.scaling.results import Scaling
 from locum.evaluation.scoring import Plan
 from locum.progress import Progress, silent
 from locum.runtime.adapter_scorer import AdapterScorer
+from locum.runtime.scorer import Scorer
 from locum.settings import Lexicons
 from locum.training.chat_template import Renderer
 from locum.training.checkpoints import Checkpoint, list_checkpoints
@@ -57,11 +59,11 @@ def measure(
     lexicons: Lexicons | None = None,
     scaling: Scaling | None = None,
 ) -> Anatomy:
-    """Look at a run's checkpoints and write `RUN/anatomy` (anatomy.json, held_out.parquet, trained.parquet,
-    ray.parquet).
+    """Look at a run's checkpoints and write `RUN/anatomy` (anatomy.json; held_out, trained, ray and deployed.parquet).
 
     Args:
-        run: a trained run; its evaluation adds type, instance, token shift and exhibits where it is there.
+        run: a trained run; its evaluation adds type, instance, token shift and exhibits where it is there, its model
+            file what quantization did.
         base: the base's folder.
         renderer: the base's.
         options: caps.
@@ -84,27 +86,32 @@ def measure(
         raise RunError(f"{str(run)!r} holds nothing out that can be scored, so nothing can be looked at: add sessions")
     trained = _plan(choose(train, options.train_rows, options.seed), train, renderer, lexicons)
     results, samples = _evaluated(run)
-    with AdapterScorer(base, read_shape(run / "adapter")) as scorer:
+    shape = read_shape(run / "adapter")
+    with AdapterScorer(base, shape) as scorer:
         along = [_at(scorer, point, (held_out, trained), progress) for point in points]
         kept = Checkpoint(points[-1].step, run / "adapter" / "adapter_model.safetensors")
         ray = _ray(scorer, kept, held_out, progress)
+        written = _at_strength(scorer, shape.strength, 0, held_out, progress)
         shift = _shift(scorer, samples, train, test, renderer, lexicons, progress)
-    tables = {
-        "held_out": nll.together([table for table, _ in along]),
-        "trained": nll.together([table for _, table in along]),
-        "ray": ray,
-    }
+    file, deployed = _deployed(run, written, held_out, progress)
+    tables = summary.Measured(
+        held_out=nll.together([table for table, _ in along]),
+        trained=nll.together([table for _, table in along]),
+        ray=ray,
+        deployed=deployed,
+    )
     classes, families, choices = _known(results.gains if results else None, scaling)
-    three = (tables["held_out"], tables["trained"], tables["ray"])
     anatomy = Anatomy(
         steps=tuple(point.step for point in points),
         rows=len(held_out.rows),
         sessions=len({planned.row.lineage for planned in held_out.rows}),
         train_rows=len(trained.rows),
-        classes=summary.class_parts(*three, classes),
-        families=summary.family_parts(*three, families),
-        choices=summary.choice_parts(*three, choices),
+        classes=summary.class_parts(tables, classes),
+        families=summary.family_parts(tables, families),
+        choices=summary.choice_parts(tables, choices),
         strengths=STRENGTHS,
+        strength=shape.strength,
+        model_file=file,
         shift=shift,
         exhibits=exhibits(nll.read(run / "evaluation" / "nll.parquet"), samples) if results else (),
         seconds=time.monotonic() - started,
@@ -146,12 +153,26 @@ def _at(
 def _ray(scorer: AdapterScorer, kept: Checkpoint, plan: Plan, progress: Progress) -> pl.DataFrame:
     """The held-out rows at every strength of the kept adapter; in the table `step` numbers the strengths."""
     scorer.use(kept)
-    tables = []
-    for number, strength in enumerate(STRENGTHS):
-        scorer.set_strength(strength)
-        name = f"strength {strength:g}"
-        tables.append(plan.score(scorer, arm="tuned", model=name, step=number, contexts="own", progress=progress).table)
+    tables = [_at_strength(scorer, strength, number, plan, progress) for number, strength in enumerate(STRENGTHS)]
     return nll.together(tables)
+
+
+def _at_strength(scorer: AdapterScorer, strength: float, number: int, plan: Plan, progress: Progress) -> pl.DataFrame:
+    scorer.set_strength(strength)
+    name = f"strength {strength:g}"
+    return plan.score(scorer, arm="tuned", model=name, step=number, contexts="own", progress=progress).table
+
+
+def _deployed(run: Path, written: pl.DataFrame, plan: Plan, progress: Progress) -> tuple[str, pl.DataFrame]:
+    """The run's model file by its dequantized weights, as step 1 beside the adapter as written; no name, no table where
+    nothing is exported. Both compute alike, so that what differs is what fusing and quantizing did to the weights."""
+    found = sorted((run / "model").glob("*.gguf"))
+    if not found or not (run / "fused").is_dir():
+        return "", nll.empty()
+    name = found[0].name
+    with Scorer(found[0], run / "fused") as scorer:
+        table = plan.score(scorer, arm="tuned", model=name, step=1, contexts="own", progress=progress).table
+    return name, nll.together([written, table])
 
 
 def _shift(
@@ -200,9 +221,9 @@ def _notes(results: Results | None, scaling: Scaling | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _write(folder: Path, anatomy: Anatomy, tables: dict[str, pl.DataFrame]) -> None:
+def _write(folder: Path, anatomy: Anatomy, tables: summary.Measured) -> None:
     with files.atomic_path(folder) as partial:
         partial.mkdir()
-        for name, table in tables.items():
-            nll.write(table, partial / f"{name}.parquet")
+        for name in ("held_out", "trained", "ray", "deployed"):
+            nll.write(getattr(tables, name), partial / f"{name}.parquet")
         files.write_json(partial / "anatomy.json", anatomy)

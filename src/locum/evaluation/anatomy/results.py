@@ -19,7 +19,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     sessions: int
     first: float
-    """Loss of the base."""
+    """Loss of the base; of a choice that of the family's base rate, where it is lower."""
     last: float
     losses: tuple[float, ...]
     """At every checkpoint, each session counted alike."""
@@ -48,6 +48,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     strengths: tuple[float, ...] = ()
     """Mean loss at every strength of `Anatomy.strengths`, in nats a token."""
     best_strength: float | None = None
+    quantized: Estimate | None = None
+    """Nats a token that the model file loses more than the adapter in full precision, over sessions; None where nothing
+    is exported, and with one session."""
     reading: Reading = "unknown"
     """Both axes together: steps (the label) and rows (a scaling ladder)."""
 
@@ -97,6 +100,11 @@ class Anatomy(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Part, ...]
     """Decisions alone: which of the open options it is."""
     strengths: tuple[float, ...]
+    """Of the adapter: 1 is as trained."""
+    strength: float = 1.0
+    """At which it was written, and at which the model file is compared."""
+    model_file: str = ""
+    """What is compared with full precision; empty where nothing is exported."""
     shift: tuple[Shifted, ...]
     exhibits: tuple[Exhibit, ...]
     seconds: float

@@ -8,8 +8,9 @@ loss ends it (early stopping), so that rungs differ in rows and not in how long 
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -22,16 +23,16 @@ from locum.evaluation.losses import plan_rows
 from locum.evaluation.sample import choose
 from locum.evaluation.scaling.forecast import Forecast, forecast
 from locum.evaluation.scaling.ladder import Ladder
-from locum.evaluation.scaling.results import Rung, Scaling, rows_digest
+from locum.evaluation.scaling.larger import lever
+from locum.evaluation.scaling.results import Larger, Lever, Rung, Scaling, rows_digest
 from locum.evaluation.scaling.subsets import FRACTIONS, nested
 from locum.parallel import Each, here
 from locum.progress import Progress, silent
-from locum.runtime.adapter_scorer import AdapterScorer
+from locum.runtime.trained_scorer import TrainedScorer
 from locum.settings import Lexicons
 from locum.training.backend import TrainOptions
 from locum.training.base import resolve_base
 from locum.training.chat_template import Renderer
-from locum.training.checkpoints import Checkpoint
 from locum.training.loop import planned, train
 from locum.types import Row
 
@@ -50,6 +51,8 @@ class ScalingOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Rows to look ahead to; twice the training rows where None."""
     target: float | None = None
     """A loss, in nats per token, whose rows are asked for."""
+    larger: str | None = None
+    """A larger base to train on all the rows, as the user names it."""
     training: TrainOptions = TrainOptions()
 
 
@@ -96,17 +99,18 @@ def climb(
         lexicons: the user's own words, by which tokens are told apart.
 
     Raises:
-        DatasetError: there is no training row, or nothing is held out.
+        DatasetError: there is no training row, nothing is held out, or the larger base is the same one.
         TrainingError: a training failed.
     """
     options = options or ScalingOptions()
     started = time.monotonic()
     rows = {split: read_rows(dataset, split) for split in ("train", "valid", "test")}
-    held_out = choose(rows["test"], options.held_out, 0)
+    if options.larger == base:
+        raise DatasetError(f"{base!r} is the ladder's own base; name a larger one, or leave it out")
+    bases = (base, *([options.larger] if options.larger else []))
+    held_out = _readable(choose(rows["test"], options.held_out, 0), bases)
     if not rows["train"] or not held_out:
         raise DatasetError(f"{str(dataset)!r} has no {'training' if held_out else 'held-out'} rows; add sessions")
-    resolved = resolve_base(base)
-    steps, _ = planned(rows["train"], resolved, options.training)
     jobs = [
         Job(
             fraction=fraction,
@@ -115,17 +119,20 @@ def climb(
             valid=tuple(rows["valid"]),
             held_out=tuple(held_out),
             train=tuple(rows["train"]),
-            base=base,
+            base=name,
             options=msgspec.structs.replace(options.training, max_steps=steps, seed=seed),
             lexicons=lexicons,
         )
+        for name, fractions in zip(bases, (options.fractions, (1.0,)), strict=False)
+        for steps in (planned(rows["train"], resolve_base(name), options.training)[0],)
         for seed in range(options.seeds)
-        for fraction, subset in zip(options.fractions, nested(rows["train"], options.fractions, seed), strict=True)
+        for fraction, subset in zip(fractions, nested(rows["train"], fractions, seed), strict=True)
     ]
-    outcomes = []
-    for done, outcome in enumerate(each(run_job, jobs), start=1):
-        outcomes.append(outcome)
-        progress("ladder", done, len(jobs), f"{outcome.rung.rows} rows, {outcome.rung.steps} steps")
+    found: dict[str, list[Outcome]] = {name: [] for name in bases}
+    for done, (job, outcome) in enumerate(zip(jobs, each(run_job, jobs), strict=True), start=1):
+        found[job.base].append(outcome)
+        progress("ladder", done, len(jobs), f"{job.base}, {outcome.rung.rows} rows, {outcome.rung.steps} steps")
+    outcomes = found[base]
     counts, sessions = _families(rows["train"])
     return Scaling(
         base=base,
@@ -134,7 +141,7 @@ def climb(
         rungs=tuple(outcome.rung for outcome in outcomes),
         held_out_rows=len(held_out),
         held_out_sessions=len({row.lineage for row in held_out}),
-        all=_forecasts([{"all": _all(outcome.classes)} for outcome in outcomes], outcomes, options)["all"],
+        all=_forecasts([_whole(outcome) for outcome in outcomes], outcomes, options)["all"],
         classes=_forecasts([outcome.classes for outcome in outcomes], outcomes, options),
         families=_forecasts([outcome.families for outcome in outcomes], outcomes, options),
         choices=_forecasts([outcome.choices for outcome in outcomes], outcomes, options),
@@ -142,7 +149,17 @@ def climb(
         rows=counts,
         dataset=rows_digest(rows["train"]),
         seconds=time.monotonic() - started,
+        larger=_larger(options.larger, outcomes, found[options.larger], options) if options.larger else None,
     )
+
+
+def _readable(rows: Sequence[Row], bases: Sequence[str]) -> list[Row]:
+    """The rows that every base can read: all are scored on the same ones."""
+    kept = list(rows)
+    for base in bases:
+        encoded, _ = encode(kept, Renderer(resolve_base(base).folder))
+        kept = [row for row in kept if row.id in encoded]
+    return kept
 
 
 def run_job(job: Job) -> Outcome:
@@ -150,15 +167,17 @@ def run_job(job: Job) -> Outcome:
     started = time.monotonic()
     base = resolve_base(job.base)
     renderer = Renderer(base.folder)
+    encoded, _ = encode(job.held_out, renderer)
+    plan = plan_rows(job.held_out, encoded, job.train, (), renderer, job.lexicons)
+    tables: list[pl.DataFrame] = []
+
+    def score(model: Any) -> None:
+        with TrainedScorer(model) as scorer:
+            tables.append(plan.score(scorer, arm="tuned", model="rung", contexts="own").table)
+
     with tempfile.TemporaryDirectory(prefix="locum-") as folder:
-        run = Path(folder)
-        trained = train(job.rows, job.valid, base, run, job.options)
-        encoded, _ = encode(job.held_out, renderer)
-        held_out = [row for row in job.held_out if row.id in encoded]
-        plan = plan_rows(held_out, encoded, job.train, (), renderer, job.lexicons)
-        with AdapterScorer(base.folder, job.options.shape) as scorer:
-            scorer.use(Checkpoint(trained.best_step, run / "adapter" / "adapter_model.safetensors"))
-            table = plan.score(scorer, arm="tuned", model="rung", contexts="own").table
+        trained = train(job.rows, job.valid, base, Path(folder), job.options, use=score)
+    table = tables[0]
     rung = Rung(
         fraction=job.fraction,
         seed=job.seed,
@@ -189,6 +208,29 @@ def _all(classes: Sums) -> dict[str, tuple[float, int]]:
         for lineage, (nats, tokens) in sessions.items():
             whole[lineage] = (whole[lineage][0] + nats, whole[lineage][1] + tokens)
     return dict(whole)
+
+
+def _whole(outcome: Outcome) -> Sums:
+    return {"all": _all(outcome.classes)}
+
+
+def _larger(name: str, outcomes: Sequence[Outcome], larger: Sequence[Outcome], options: ScalingOptions) -> Larger:
+    def levers(sums: Callable[[Outcome], Sums]) -> dict[str, Lever]:
+        mine, theirs = [sums(outcome) for outcome in outcomes], [sums(outcome) for outcome in larger]
+        shared = sorted(set(mine[0]).intersection(*theirs))
+        found = {
+            kind: lever(_ladder(kind, mine, outcomes, options), sorted(mine[0][kind]), [one[kind] for one in theirs])
+            for kind in shared
+        }
+        return {kind: one for kind, one in found.items() if one is not None}
+
+    return Larger(
+        base=name,
+        rungs=tuple(outcome.rung for outcome in larger),
+        all=levers(_whole)["all"],
+        families=levers(lambda outcome: outcome.families),
+        choices=levers(lambda outcome: outcome.choices),
+    )
 
 
 def _forecasts(sums: Sequence[Sums], outcomes: Sequence[Outcome], options: ScalingOptions) -> dict[str, Forecast]:

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from locum.evaluation.scaling.ladder import Floats, Ladder, errors, resampled, spread
+from locum.evaluation.scaling.ladder import DRAWS, Bounds, Floats, Ladder, band, errors, resampled, spread
 from locum.evaluation.scaling.power_law import EXPONENTS, PowerLaw, fit, fit_all
-
-Bounds = tuple[float, float]
 
 LEAST_RUNGS = 5
 LEAST_SEEDS = 3
@@ -24,7 +22,6 @@ WIDEST_EXPONENT = 3.0
 """Upper over lower end of the exponent's 80 % band."""
 NOISY = 0.03
 """Nats per token of one training's spread, above which only a doubling may be asked for."""
-DRAWS = 200
 
 
 class Forecast(msgspec.Struct, frozen=True):
@@ -74,9 +71,9 @@ def forecast(ladder: Ladder, asked: int | None = None, target: float | None = No
     measured = Forecast(
         rows=rows,
         losses=tuple(map(float, losses)),
-        bands=tuple(_band(draws[:, rung]) for rung in range(len(rows))),
+        bands=tuple(band(draws[:, rung]) for rung in range(len(rows))),
         fall=float(losses[0] - losses[-1]),
-        fall_band=_band(draws[:, 0] - draws[:, -1]),
+        fall_band=band(draws[:, 0] - draws[:, -1]),
         refused=_too_few(ladder),
         asked=asked,
         target=target,
@@ -86,7 +83,7 @@ def forecast(ladder: Ladder, asked: int | None = None, target: float | None = No
     error = errors(ladder)
     law = fit(rows, losses, error)
     laws = fit_all(rows, draws, error)
-    exponents = _band([one.exponent for one in laws])
+    exponents = band([one.exponent for one in laws])
     refused = (
         _no_fall(measured.fall_band),
         _back_test(rows, losses, draws, error),
@@ -103,7 +100,7 @@ def forecast(ladder: Ladder, asked: int | None = None, target: float | None = No
     return msgspec.structs.replace(
         fitted,
         expected=law.at(asked),
-        expected_band=_band([one.at(asked) for one in laws]),
+        expected_band=band([one.at(asked) for one in laws]),
         target_rows=None if target is None else _reach(laws, target),
     )
 
@@ -174,18 +171,11 @@ def _too_far(asked: int, largest: int, noise: float) -> str | None:
 
 def _unreachable(target: float | None, floors: Sequence[float]) -> str | None:
     """Rule 8."""
-    if target is None or target >= _band(floors)[1]:
+    if target is None or target >= band(floors)[1]:
         return None
-    return f"a loss of {target:.3f} may lie below what rows alone can reach with this base ({_band(floors)[1]:.3f})"
+    return f"a loss of {target:.3f} may lie below what rows alone can reach with this base ({band(floors)[1]:.3f})"
 
 
 def _reach(laws: Sequence[PowerLaw], target: float) -> tuple[float, float | None]:
-    low, high = _band([law.rows_for(target) for law in laws])
+    low, high = band([law.rows_for(target) for law in laws])
     return low, high if math.isfinite(high) else None
-
-
-def _band(values: Floats | Sequence[float]) -> Bounds:
-    """The middle 80 %. Infinite values, rows for a target that is out of reach, stay infinite."""
-    ordered = sorted(map(float, values))
-    last = len(ordered) - 1
-    return ordered[math.floor(0.1 * last)], ordered[math.ceil(0.9 * last)]

@@ -5,12 +5,18 @@ on the same held-out rows. Sessions and seeds are resampled together: the held-o
 and what they share must not look like evidence.
 """
 
+import math
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
+Bounds = tuple[float, float]
+DRAWS = 200
+"""Resamplings behind every band."""
 
 
 class Ladder(msgspec.Struct, frozen=True):
@@ -79,3 +85,10 @@ def resampled(ladder: Ladder, draws: int, seed: int) -> Floats:
     widen = stdtrit(max(1, sessions - 1), 0.9) / ndtri(0.9) * np.sqrt(sessions / max(1, sessions - 1))
     middle = ladder.means()
     return np.asarray(middle + (found - middle) * widen)
+
+
+def band(values: Floats | Sequence[float]) -> Bounds:
+    """The middle 80 %. Infinite values, rows for a target that is out of reach, stay infinite."""
+    ordered = sorted(map(float, values))
+    last = len(ordered) - 1
+    return ordered[math.floor(0.1 * last)], ordered[math.ceil(0.9 * last)]

@@ -9,6 +9,7 @@ from locum import files
 from locum.dataset.store import read_rows
 from locum.errors import RunError
 from locum.evaluation.scaling.forecast import Forecast
+from locum.evaluation.scaling.ladder import Bounds
 from locum.types import Row
 
 
@@ -22,6 +23,27 @@ class Rung(msgspec.Struct, frozen=True):
     steps: int
     best_step: int
     seconds: float
+
+
+class Lever(msgspec.Struct, frozen=True):
+    """What a larger base makes of the same rows, in nats for each token of the ladder's own base."""
+
+    loss: float
+    loss_band: Bounds
+    """80 % band: held-out sessions and seeds resampled."""
+    gain: float
+    """Loss of the ladder's largest rung less this one."""
+    gain_band: Bounds
+
+
+class Larger(msgspec.Struct, frozen=True, kw_only=True):
+    """Trainings of a larger base on all the rows."""
+
+    base: str
+    rungs: tuple[Rung, ...]
+    all: Lever
+    families: Mapping[str, Lever]
+    choices: Mapping[str, Lever]
 
 
 def rows_digest(train: Sequence[Row]) -> str:
@@ -66,3 +88,5 @@ class Scaling(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     """Digest of the dataset's rows."""
     seconds: float
+    larger: Larger | None = None
+    """None where none was asked for."""

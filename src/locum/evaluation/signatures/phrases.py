@@ -150,8 +150,24 @@ def holds_any(text: str, phrases: Iterable[Phrase]) -> bool:
     return any(f" {phrase.text} " in words for phrase in phrases)
 
 
+def places(text: str, phrases: Iterable[str]) -> list[tuple[int, int]]:
+    """Where a text holds one of the phrases, as characters [start, end); read as by `holds_any`."""
+    words = [(_plain(match[0]), *match.span()) for match in _WORD.finditer(text)]
+    said = [word for word, _, _ in words]
+    found = []
+    for phrase in phrases:
+        asked = phrase.split()
+        starts = (at for at in range(len(said) - len(asked) + 1) if said[at : at + len(asked)] == asked)
+        found += [(words[at][1], words[at + len(asked) - 1][2]) for at in starts]
+    return sorted(found)
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("’", "'")
+
+
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower().replace("’", "'"))
+    return [_plain(word) for word in _WORD.findall(text)]
 
 
 def _grams(text: str) -> set[Gram]:
