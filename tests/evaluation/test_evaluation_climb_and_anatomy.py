@@ -7,6 +7,7 @@ import msgspec
 import polars as pl
 import pytest
 from answer_samples import decision_rows
+from safetensors.torch import load_file
 from small_models import write_tiny_base
 
 from locum import files
@@ -30,6 +31,7 @@ from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.checkpoints import Checkpoint
 from locum.training.loop import train
+from locum.training.lora import read_shape, save_adapter
 from locum.types import Row
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -183,20 +185,31 @@ def test_a_run_without_checkpoints_says_what_to_do(
         measure(tmp_path, tiny_base.folder, tiny_renderer)
 
 
-@pytest.mark.parametrize(("kind", "least", "most"), [("F32", 0.0, 1e-3), ("Q4_0", 1e-3, 5.0)])
+@pytest.mark.parametrize(("kind", "strength", "least", "most"), [("F32", 0.5, 0.0, 1e-3), ("Q4_0", 1.0, 1e-3, 5.0)])
 def test_quantization_is_a_perturbation_like_any_other(
-    run: Path, tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path, kind: str, least: float, most: float
+    run: Path,
+    tiny_base: Base,
+    tiny_renderer: Renderer,
+    tmp_path: Path,
+    kind: str,
+    strength: float,
+    least: float,
+    most: float,
 ) -> None:
-    """A file in full precision changes nothing, one of four bits does, in every class and by session."""
+    """A file in full precision changes nothing, one of four bits does; compared at the strength that was written."""
     if kind not in QUANTIZATIONS:
         pytest.skip(f"{kind} needs a library that is not here")
     whole = tmp_path / "run"
     shutil.copytree(run, whole, symlinks=True)
+    state = load_file(whole / "adapter" / "adapter_model.safetensors")
+    shape = msgspec.structs.replace(read_shape(whole / "adapter"), strength=strength)
+    save_adapter(whole / "adapter", state, shape, "tiny")
     fuse(tiny_base, whole / "adapter", whole / "fused", tiny_renderer)
     (whole / "model").mkdir()
     write_gguf(whole / "fused", tiny_base, tiny_renderer, whole / "model" / f"x.{kind}.gguf", kind, "x")
     found = measure(whole, tiny_base.folder, tiny_renderer, AnatomyOptions(train_rows=2))
-    assert found.model_file == f"x.{kind}.gguf"
+    assert (found.model_file, found.strength) == (f"x.{kind}.gguf", strength)
+    assert any("0.5 times the strength" in note for note in found.notes) == (strength == 0.5)
     costs = [part.quantized for part in (*found.classes, *found.families, *found.choices)]
     assert all(cost is not None for cost in costs)
     assert least <= max(abs(cost.estimate) for cost in costs if cost) < most

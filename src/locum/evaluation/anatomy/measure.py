@@ -115,7 +115,7 @@ def measure(
         shift=shift,
         exhibits=exhibits(nll.read(run / "evaluation" / "nll.parquet"), samples) if results else (),
         seconds=time.monotonic() - started,
-        notes=_notes(results, scaling),
+        notes=_notes(results, scaling, shape.strength),
     )
     _write(run / FOLDER, anatomy, tables)
     return anatomy
@@ -212,8 +212,10 @@ def _evaluated(run: Path) -> tuple[Results | None, list[Sample]]:
     return files.read_json(folder / "results.json", Results), list(files.read_jsonl(folder / "samples.jsonl", Sample))
 
 
-def _notes(results: Results | None, scaling: Scaling | None) -> tuple[str, ...]:
+def _notes(results: Results | None, scaling: Scaling | None, strength: float) -> tuple[str, ...]:
     notes = []
+    if strength != 1:
+        notes.append(f"The adapter was written at {strength:g} times the strength of its training, which is 1 here.")
     if results is None:
         notes.append("Nothing was evaluated yet: type and instance, token shift and exhibits are missing.")
     if scaling is None:
