@@ -1,5 +1,5 @@
 """A landscape that is known: an agent of one voice whose decisions are drawn by chance. By real training, its manner
-falls away as valleys, and its decisions are never called learned, since nothing in a prompt predicts them."""
+falls, and its decisions are never called learned, since nothing in a prompt predicts them."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def drawn_by_chance(folder: Path, seed: int, sessions: int) -> list[Row]:
 
 
 @pytest.mark.slow
-def test_manner_is_a_valley_and_chance_is_never_learned(
+def test_manner_falls_and_chance_is_never_learned(
     small_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
@@ -44,7 +44,8 @@ def test_manner_is_a_valley_and_chance_is_never_learned(
     for response in (*parts.values(), *choices.values()):
         print(response.name, response.label, f"{response.first:.2f} -> {response.last:.2f};", response.why)
     assert all(parts[name].label in ("valley", "slope") for name in STYLE)
-    assert any(parts[name].label == "valley" for name in STYLE)
+    # Words still fall after 48 steps; the form of a call is settled by then.
+    assert parts["json_syntax"].label == "valley"
     judged = [response for response in choices.values() if response.tokens >= 20]
     assert len(judged) >= 2, "a family with fewer decisions carries no label at all"
     assert not [response.name for response in judged if response.label in ("valley", "slope")]
