@@ -1,5 +1,6 @@
 """Near-duplicates: planted ones are found as often as is claimed, unrelated rows never, in whatever order."""
 
+import io
 import random
 import string
 from collections.abc import Iterable, Sequence
@@ -205,7 +206,7 @@ def members(names: Sequence[int], rows: Sequence[int]) -> set[frozenset[int]]:
 
 def leaks_of(folder: Path, dataset: dict[Split, list[Row]]) -> list[Leak]:
     """What the second look finds in as much of a dataset folder as it looks at."""
-    signed = Signed()
+    signed = Signed(io.BytesIO())
     for split in SPLITS:
         rows = dataset.get(split, [])
         (folder / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))

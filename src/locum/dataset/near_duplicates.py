@@ -23,6 +23,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import numpy as np
@@ -51,7 +52,8 @@ _ESTIMATE = 0.7
 _WITHIN = 16
 """How many rows before it in a bucket a row is compared with: whoever is further back in a crowded bucket is like
 those in between, or in other buckets too."""
-_PAIRS = 1 << 16
+_PAIRS = 1 << 13
+"""That are compared at a time: their signatures take 25 MB."""
 _SEED = 1
 _SECOND_SEED = 2
 _TOGETHER = 16
@@ -86,16 +88,20 @@ def both_signatures(rows: Sequence[Row]) -> list[tuple[Signature, Signature]]:
 
 
 class Signed:
-    """The second signatures of rows, kept from when they were built: 520 bytes a row."""
+    """The second signatures of rows, kept from when they were built: 8 bytes of memory a row, the rest in a file.
 
-    def __init__(self) -> None:
+    Args:
+        file: empty, to be written and read.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
         self._ids = array("Q")
-        self._signatures = bytearray()
+        self._file = file
 
     def add(self, row: str, signature: Signature) -> None:
         """Keep that of the row of this id."""
         self._ids.append(_number(row))
-        self._signatures += signature
+        self._file.write(signature)
 
     def of(self, rows: Iterable[str]) -> NDArray[np.uint8]:
         """Those of the rows of these ids, one below the other; each has been kept."""
@@ -104,7 +110,15 @@ class Signed:
         order = np.argsort(ids)
         found = order[np.searchsorted(ids, wanted, sorter=order)]
         assert np.array_equal(ids[found], wanted)
-        return _table(self._signatures)[found]
+        place = np.full(len(ids), -1)
+        place[found] = np.arange(len(found))
+        table = np.empty((len(found), 2 * _SLOTS), np.uint8)
+        self._file.seek(0)
+        for at in range(0, len(ids), _PAIRS):
+            some = _table(self._file.read(_PAIRS * 2 * _SLOTS))
+            to = place[at : at + len(some)]
+            table[to[to >= 0]] = some[to >= 0]
+        return table
 
 
 def _number(row: str) -> int:

@@ -7,6 +7,7 @@ holds a note of each and never its text.
 """
 
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -100,13 +101,14 @@ def write_dataset(
     if Path.cwd().is_relative_to(folder.resolve()):
         raise DatasetError(f"{folder} is the folder you are in, and is exchanged as a whole: give another folder")
     numbering = Numbering()
-    with files.atomic_path(folder) as partly:
+    with files.atomic_path(folder) as partly, ExitStack() as stack:
         partly.mkdir()
         if files.written_elsewhere(folder):
             raise DatasetError(f"{folder} is being written by another extraction: wait for its end, or name another")
         drops, taken_back = partly / "drops.jsonl", partly / "contrast.waiting"
+        signed = Signed(stack.enter_context(tempfile.TemporaryFile(dir=partly)))
         with drops.open("wb") as drops_out, taken_back.open("wb") as contrasts_out:
-            ledger = _Ledger(drops_out, contrasts_out)
+            ledger = _Ledger(drops_out, contrasts_out, signed)
             sessions = 0
             build = partial(_build, options=options, folder=partly)
             items = _batches(_numbered(intake, readings, numbering))
@@ -133,7 +135,7 @@ def write_dataset(
         progress("looking for leaks", 0, 1)
         stats = msgspec.structs.replace(
             stats,
-            leaks=len({leak.row for leak in leaks(partly, ledger.signed)}),
+            leaks=len({leak.row for leak in leaks(partly, signed)}),
             allowed_terms=tuple(sorted(under(stats.models) & set(allowed_terms))),
         )
         progress("looking for leaks", 1, 1)
@@ -161,15 +163,14 @@ class _Waiting(msgspec.Struct, frozen=True, gc=False):
 class _Ledger:
     """What became of every turn, session after session."""
 
-    def __init__(self, drops_out: IO[bytes], contrasts_out: IO[bytes]) -> None:
+    def __init__(self, drops_out: IO[bytes], contrasts_out: IO[bytes], signed: Signed) -> None:
         self.rows: list[_Waiting] = []
         self.signatures = bytearray()
         """Those of all rows to cluster them by, one after the other."""
-        self.signed = Signed()
         self.drops: Counter[str] = Counter()
         self.documents = Documents()
         self.turns = self.narration = self.without_turns = self.contrasts = 0
-        self._drops_out, self._contrasts_out = drops_out, contrasts_out
+        self._drops_out, self._contrasts_out, self._signed = drops_out, contrasts_out, signed
         self._seen: set[int] = set()
         self._contents: set[bytes] = set()
 
@@ -195,7 +196,7 @@ class _Ledger:
                 continue
             self._contents.add(row.content)
             self.signatures += signature
-            self.signed.add(row.id, second)
+            self._signed.add(row.id, second)
             self.rows.append(_waiting(built, row, file, at - size, size))
         if len(self.rows) > rows:
             self.documents.add(built.standing)
