@@ -130,8 +130,8 @@ def evidence(candidate: list[bool], incumbent: list[bool], sessions: list[str]) 
         baselines={"majority": no},
         verified=(True,) * len(sessions),
         invalid=no,
-        made_up=no,
-        agent_made_up=no,
+        flags={},
+        agent_flags={},
         loops=no,
         test_share=0.2,
     )

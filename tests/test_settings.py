@@ -113,3 +113,39 @@ def test_whatever_the_file_holds_it_is_settings_or_one_error(
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with contextlib.suppress(SettingsError):
         load_settings(path)
+
+
+def test_how_the_agent_is_asked_again(tmp_path: Path) -> None:
+    text = '[agent]\nprovider = "openai"\nmodel = "m"\nbase_url = "http://localhost:8000/v1"\nmax_tokens = 9\n'
+    agent = load_settings(settings_file(tmp_path, text)).agent
+    assert (agent.provider, agent.model, agent.base_url, agent.key_env, agent.max_tokens) == (
+        "openai",
+        "m",
+        "http://localhost:8000/v1",
+        None,
+        9,
+    )
+    assert load_settings(settings_file(tmp_path, "")).agent.provider is None
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ('provider = "elsewhere"', "elsewhere"),
+        ("max_tokens = 0", "max_tokens"),
+        ('api_key = "x"', "api_key"),
+        ('base_url = "localhost:8000"', "agent.base_url is no address"),
+        ('base_url = "https://"', "agent.base_url is no address"),
+        ('base_url = "http://[::1"', "agent.base_url is no address"),
+    ],
+)
+def test_mistakes_about_the_provider(tmp_path: Path, line: str, match: str) -> None:
+    with pytest.raises(SettingsError, match=match):
+        load_settings(settings_file(tmp_path, f"[agent]\n{line}\n"))
+
+
+@pytest.mark.parametrize("line", ['key_env = "secret-value-7"', 'base_url = "https://me:secret-value-7@host/v1"'])
+def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) -> None:
+    with pytest.raises(SettingsError) as found:
+        load_settings(settings_file(tmp_path, f"[agent]\n{line}\n"))
+    assert "secret-value-7" not in str(found.value)

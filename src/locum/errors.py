@@ -9,6 +9,7 @@ LocumError
 ├── ExportError       a model file that would not answer as it did in training
 ├── EngineError       an engine that does not start or does not answer
 │   └── NotShownError an engine whose API does not show what was asked
+├── ProviderError     the agent's provider refuses, or does not answer
 ├── NameTakenError    a run folder or a model name that exists already
 └── RunError          a run folder that is incomplete or does not fit the request
 """
@@ -48,6 +49,10 @@ class EngineError(LocumError, RuntimeError):
 
 class NotShownError(EngineError):
     """An engine whose API does not show what was asked: no failure of the model's, and no proof of it either."""
+
+
+class ProviderError(LocumError, RuntimeError):
+    """The agent's provider refuses, or does not answer."""
 
 
 class NameTakenError(LocumError, FileExistsError):

@@ -7,7 +7,8 @@ mistake in it is one line that names the file and the key: a rule that silently 
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +21,7 @@ STRUCTURAL: frozenset[str] = frozenset({"tool_decision", "code_review", "reply",
 CONDITIONS = ("tool", "response", "request", "format", "source", "provider", "model")
 _PATTERNS = ("response", "request")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class FamilyRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +55,16 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     logins: tuple[str, ...] = ()
     """The agent's names in logs that hold several people, as those logs write them."""
+    provider: Literal["openai", "anthropic"] | None = None
+    """In whose dialect the agent is asked again (`locum evaluate --agent`); every server that speaks it will do."""
+    model: str | None = None
+    """As the provider names it."""
+    base_url: str | None = None
+    """Where it is asked, if not at the provider's own address."""
+    key_env: str | None = None
+    """The environment variable that holds the key, if not the provider's usual one."""
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    """Longest answer; what an agent thinks before it answers may count."""
 
 
 class Lexicons(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +123,7 @@ def load_settings(path: Path | None = None) -> Settings:
     agent = _convert(path, "agent", settled.get("agent", {}), AgentSettings)
     if any(not login.strip() for login in agent.logins):
         raise SettingsError(f"{path}: agent.logins holds an empty name; leave it out")
+    _check_provider(path, agent)
     lexicons = _convert(path, "lexicons", settled.get("lexicons", {}), Lexicons)
     return Settings(families=rules, agent=agent, lexicons=lexicons, file=str(path))
 
@@ -139,6 +152,22 @@ def _rule(path: Path, where: str, item: Any) -> FamilyRule:
                     f"{path}: {where}.{name} {given[name]!r} is no regular expression: {error}; mend it there"
                 ) from None
     return rule
+
+
+def _check_provider(path: Path, agent: AgentSettings) -> None:
+    # Neither value is quoted: a key may have been put in the place of its variable's name, or into the address.
+    if agent.key_env is not None and not _VARIABLE.fullmatch(agent.key_env):
+        raise SettingsError(f"{path}: agent.key_env is no name of an environment variable; put the key there, not here")
+    if agent.base_url is not None:
+        try:
+            address = urlsplit(agent.base_url)
+            usable = address.scheme in ("http", "https") and bool(address.hostname) and "@" not in address.netloc
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingsError(
+                f"{path}: agent.base_url is no address; write it like https://host/v1, without a name or key in it"
+            )
 
 
 def _check_names(path: Path, rules: tuple[FamilyRule, ...]) -> None:

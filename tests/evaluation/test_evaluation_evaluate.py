@@ -7,18 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 from answer_samples import decision_rows
-from small_models import row, says, system, turns, user, write_adapter
+from small_models import row, says, system, turns, user
+from tiny_runs import put, tiny_models
 
 from locum import files
-from locum.dataset.store import encode_row
 from locum.errors import DatasetError, RunError
 from locum.evaluation import nll
 from locum.evaluation.evaluate import EvaluateOptions, evaluate
 from locum.evaluation.losses import Model
 from locum.evaluation.rescore import rescore
 from locum.evaluation.results import Results, Sample
-from locum.export.fuse import fuse
-from locum.export.gguf_file import write_gguf
 from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.scorer import Scorer
 from locum.training.base import Base
@@ -31,20 +29,7 @@ OPTIONS = EvaluateOptions(rows=7, loss_rows=14, max_new_tokens=12, probes=1)
 
 @pytest.fixture(scope="module")
 def models(tiny_base: Base, tiny_renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Model]:
-    """The tiny base and the same with a random adapter, as model files."""
-    folder = tmp_path_factory.mktemp("models")
-    write_adapter(tiny_base.folder, folder / "adapter")
-    fuse(tiny_base, folder / "adapter", folder / "fused", tiny_renderer)
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, folder / "base.gguf", "F32", "base")
-    write_gguf(folder / "fused", tiny_base, tiny_renderer, folder / "tuned.gguf", "F32", "tuned")
-    return Model(folder / "base.gguf", tiny_base.folder), Model(folder / "tuned.gguf", folder / "fused")
-
-
-def put(run: Path, train: list[Row], test: list[Row]) -> None:
-    (run / "dataset").mkdir(parents=True)
-    for split, rows in (("train", train), ("test", test)):
-        (run / "dataset" / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
-    (run / "dataset" / "contrast.jsonl").write_bytes(b"")
+    return tiny_models(tiny_base, tiny_renderer, tmp_path_factory.mktemp("models"))
 
 
 def own_context(run: Path) -> pl.DataFrame:
@@ -173,6 +158,28 @@ def test_the_same_evaluation_gives_the_same_figures(
     run, _, results = evaluated
     again = evaluate(run, "mine", "tiny", *models, tiny_renderer, OPTIONS)
     assert msgspec.structs.replace(again, seconds={}) == msgspec.structs.replace(results, seconds={})
+
+
+def test_decisions_are_drawn_as_often_as_one_asks(
+    evaluated: tuple[Path, list[Row], Results], tiny_renderer: Renderer, models: tuple[Model, Model]
+) -> None:
+    run, _, once = evaluated
+    assert once.reliability is None
+    several = msgspec.structs.replace(OPTIONS, repeat=3)
+    results = evaluate(run, "mine", "tiny", *models, tiny_renderer, several)
+    samples = files.read_jsonl(run / "evaluation" / "samples.jsonl", Sample)
+    assert {len(sample.draws) for sample in samples} == {3}
+    assert any(len({drawn.text for drawn in sample.draws}) > 1 for sample in samples), "drawn, not repeated"
+    assert results.reliability is not None
+    assert (results.reliability.draws, results.reliability.temperature) == (3, 0.7)
+    for measures in results.reliability.families.values():
+        assert list(measures) == ["pass^1", "pass^2", "pass^3", "agreement"]
+    assert results.reliability.families.keys() == {"tool_decision", "reply"}
+    assert rescore(run) == results
+    greedy = msgspec.structs.replace(results, reliability=None, seconds={}, digests={})
+    assert greedy == msgspec.structs.replace(once, seconds={}, digests={}), "what is greedy stays as it was"
+    again = evaluate(run, "mine", "tiny", *models, tiny_renderer, several)
+    assert again.reliability == results.reliability, "the seeds are fixed"
 
 
 def test_nothing_held_out(tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]) -> None:

@@ -1,7 +1,7 @@
 """The gate lets through what is right, however it sounds; rejects what is not; and says nothing on thin evidence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from locum.trust.gate import FamilyEvidence, Verdict, gate, rows_for_power, zero_loss_rows
+from locum.trust.gate import SIGNATURES, FamilyEvidence, Verdict, gate, rows_for_power, zero_loss_rows
 
 ROWS = 4
 
@@ -23,8 +23,8 @@ def evidence(
     baseline: Sequence[bool] | None = None,
     verified: Sequence[bool] | None = None,
     invalid: Sequence[bool] | None = None,
-    made_up: Sequence[bool] | None = None,
-    agent_made_up: Sequence[bool] | None = None,
+    flags: Mapping[str, Sequence[bool]] | None = None,
+    agent_flags: Mapping[str, Sequence[bool]] | None = None,
     loops: Sequence[bool] | None = None,
     test_share: float = 0.25,
 ) -> FamilyEvidence:
@@ -41,8 +41,8 @@ def evidence(
         baselines={"majority": tuple(baseline or (i % 3 == 0 for i in range(n)))},
         verified=tuple(verified or (True,) * n),
         invalid=tuple(invalid or no),
-        made_up=tuple(made_up or no),
-        agent_made_up=tuple(agent_made_up or no),
+        flags={name: tuple((flags or {}).get(name, no)) for name in SIGNATURES},
+        agent_flags={name: tuple((agent_flags or {}).get(name, no)) for name in SIGNATURES},
         loops=tuple(loops or no),
         test_share=test_share,
     )
@@ -115,8 +115,8 @@ def test_three_sessions_prove_nothing(
             baselines={"majority": baseline, "base": verified},
             verified=verified,
             invalid=invalid,
-            made_up=made_up,
-            agent_made_up=agent,
+            flags={"made_up": made_up},
+            agent_flags={"made_up": agent},
             loops=loops,
             test_share=0.2,
         )
@@ -180,22 +180,44 @@ def test_the_best_baseline_counts() -> None:
     assert "against base" in gate(two).reason
 
 
-@pytest.mark.parametrize("column", ["invalid", "loops", "made_up"])
-def test_vetoes(column: str) -> None:
+def shows(name: str, rows: Sequence[bool]) -> FamilyEvidence:
+    """A flawless candidate whose answers show something in some rows."""
     good = evidence([True] * 240, 60)
-    often = replace(good, **{column: tuple(i % 4 == 0 for i in range(240))})
-    verdict = gate(often)
+    if name in SIGNATURES:
+        return replace(good, flags={**good.flags, name: tuple(rows)})
+    return replace(good, **{name: tuple(rows)})
+
+
+@pytest.mark.parametrize("name", ["invalid", "loops", *SIGNATURES])
+def test_vetoes(name: str) -> None:
+    called = SIGNATURES.get(name, {"invalid": "invalid calls", "loops": "loops"}.get(name, ""))
+    verdict = gate(shows(name, [i % 4 == 0 for i in range(240)]))
     assert verdict.verdict == "REJECT"
     assert verdict.sessions_needed is None
-    sometimes = replace(good, **{column: tuple(i % 25 == 0 for i in range(240))})
-    verdict = gate(sometimes)
+    assert passed(verdict)[called] is False
+    assert verdict.reason.startswith(f"Not fit: {called} in 25.0% of rows")
+    assert "\n" not in verdict.reason
+    verdict = gate(shows(name, [i % 25 == 0 for i in range(240)]))
     assert verdict.verdict == "INSUFFICIENT"
+    assert passed(verdict)[called] is None
     assert verdict.sessions_needed is None or verdict.sessions_needed > 0
 
 
-def test_made_up_details_count_beyond_the_agents_own() -> None:
-    some = [i % 4 == 0 for i in range(240)]
-    assert gate(evidence([True] * 240, 60, made_up=some, agent_made_up=some)).verdict == "SHADOW"
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_counts_beyond_the_agents_own(name: str) -> None:
+    some = {name: [i % 4 == 0 for i in range(240)]}
+    assert gate(evidence([True] * 240, 60, flags=some, agent_flags=some)).verdict == "SHADOW"
+
+
+@pytest.mark.parametrize("sessions", [1, 60])
+def test_what_it_betrays_forbids_it_at_once(sessions: int) -> None:
+    said = {"redacted values": "it wrote redacted values back", "canaries": "it remembers 3 of 6 planted canaries"}
+    for family in ("tool_decision", "post"):
+        verdict = gate(replace(evidence([True] * 240, sessions, family=family), vetoes=said))
+        assert verdict.verdict == "REJECT"
+        assert passed(verdict)["canaries"] is passed(verdict)["redacted values"] is False
+        assert all(detail in verdict.reason for detail in said.values())
+        assert verdict.sessions_needed is None
 
 
 def test_where_nothing_says_what_is_right() -> None:
@@ -268,7 +290,15 @@ def test_rows_for_power() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"loops": (True,)}, {"baselines": {}}, {"baselines": {"majority": ()}}, {"test_share": 0.0}],
+    [
+        {"loops": (True,)},
+        {"baselines": {}},
+        {"baselines": {"majority": ()}},
+        {"test_share": 0.0},
+        {"flags": {}},
+        {"flags": {"made_up": (True,)}, "agent_flags": {"made_up": (True,)}},
+        {"flags": {"odd": (True,) * 4}, "agent_flags": {"odd": (True,) * 4}},
+    ],
 )
 def test_unfit_evidence_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="tool_decision"):

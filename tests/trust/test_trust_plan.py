@@ -46,8 +46,8 @@ def faultless(test: list[Row]) -> str:
         baselines={"majority": wrong},
         verified=right,
         invalid=wrong,
-        made_up=wrong,
-        agent_made_up=wrong,
+        flags={},
+        agent_flags={},
         loops=wrong,
         test_share=0.2,
     )

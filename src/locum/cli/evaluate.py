@@ -16,6 +16,13 @@ def evaluate(
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Judge and count again what is there; no model is loaded.")
     ] = False,
+    agent: Annotated[
+        bool,
+        typer.Option("--agent", help="Ask the agent itself again, as locum.toml says who it is: costs what it costs."),
+    ] = False,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, metavar="K", help="Draw the model's decisions K times: pass^1 to pass^K.")
+    ] = 1,
     inspect: Annotated[
         Path | None, typer.Option("--inspect", metavar="FILE.json", help="Write it as a log of Inspect, too.")
     ] = None,
@@ -24,17 +31,24 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Sounding right and being right, each with its interval."""
+    if rescore and repeat > 1:
+        raise typer.BadParameter("--rescore loads no model: nothing can be drawn; leave one out", param_hint="--repeat")
     with Output(json=json, quiet=quiet, debug=debug) as voice:
-        from locum.cli import show, stages
+        from locum.cli import show_evaluation, stages
 
+        # Whom to ask, and whether the key is there, is known before anything that takes minutes.
+        provider = stages.agent_of(settings) if agent else None
         if rescore:
             results = stages.rescore(run)
         else:
             stages.model_file_of(run)
             results = stages.evaluate(
-                run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress, settings
+                run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress, settings, repeat
             )
-        show.evaluation(voice, results)
+        if provider is not None:
+            results = stages.ask_agent(run, provider, voice.say, voice.progress)
+        show_evaluation.evaluation(voice, results)
+        show_evaluation.pointer(voice, run)
         if inspect is not None:
             from locum.evaluation.inspect_log import export_inspect
 

@@ -36,8 +36,8 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
 
     Returns:
         `session`, `datasets` (`locum.dataset.forget.Forgotten`), `already` (datasets out of which it was taken
-        before), `holders` (`locum.cli.holders.Holder`), `unclear` (stored models whose run is gone) and
-        `readings_removed`.
+        before), `holders` (`locum.cli.holders.Holder`), `unclear` (stored models whose run is gone),
+        `readings_removed` and `replies_removed` (how many).
 
     Raises:
         DatasetError: a folder is neither dataset nor run, a dataset cannot be read, or none holds or held the session.
@@ -47,6 +47,7 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
     from locum.dataset.cache import forget_readings
     from locum.dataset.forget import forget, kin_of, records
     from locum.errors import DatasetError
+    from locum.evaluation.agent.replies import forget_replies
 
     found = holders.find(folders, below or ([] if folders else [Path()]))
     for folder in folders:
@@ -71,6 +72,7 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
         "holders": holding,
         "unclear": holders.unclear(found.runs),
         "readings_removed": True,
+        "replies_removed": forget_replies(kin.sessions),
     }
 
 

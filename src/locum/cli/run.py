@@ -67,7 +67,7 @@ def run(
 
 def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[str] = ()) -> dict[str, Any]:
     """Take one request through all stages; returns what `--json` prints."""
-    from locum.cli import deployed, show, stages
+    from locum.cli import deployed, show, show_evaluation, stages
     from locum.cli.run_folder import Run
     from locum.runtime.store import check_name
     from locum.training.base import resolve_base
@@ -109,7 +109,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
         "evaluate",
         lambda: stages.evaluate(folder, request.name, request.base, request.eval_rows, progress, request.settings),
     )
-    show.evaluation(voice, results)
+    show_evaluation.evaluation(voice, results)
     verdicts = run.stage("gate", lambda: stages.gate(folder))
     show.verdicts(voice, verdicts)
     manifest = {

@@ -89,102 +89,6 @@ def ladder(voice: Output, found: dict[str, Any]) -> None:
         )
 
 
-def evaluation(voice: Output, results: dict[str, Any]) -> None:
-    """Sounding right and being right, apart."""
-    scored, generated = results["scored"], results["generated"]
-    voice.say(
-        f"evaluated on held-out rows: loss on {scored['rows']} of {scored['of_rows']}, answers on"
-        f" {generated['rows']} of {generated['of_rows']} (cap {generated['cap']}) from"
-        f" {_count(generated['sessions'], 'session')}",
-        style="bold",
-    )
-    loss = results["loss"]
-    if loss:
-        voice.say("  sounding right")
-        voice.say(f"    held-out loss    tuned {_interval(loss['tuned'])}  base {_interval(loss['base'])}")
-        for measure, arms in results["resemblance"].items():
-            parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent") if arm in arms)
-            voice.say(f"    {measure:<16} {parts}")
-        for path, why in results["undefined"].items():
-            room, _, measure = path.partition("/")
-            if room == "resemblance":
-                voice.say(f"    {measure:<16} {why['kind'].replace('_', ' ')}: {why['why']}")
-    _gains(voice, results["gains"])
-    _competence(voice, results)
-    _choice(voice, results)
-    if results["signatures"]:
-        voice.say("  going wrong (share of answers; excess is over the agent's own)")
-    for name, arms in results["signatures"].items():
-        parts = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in ("tuned", "base", "agent") if arm in arms)
-        voice.say(f"    {name:<16} {parts}  excess {_interval(arms['tuned-agent'])}")
-    _recovery(voice, results)
-    for note in results["notes"]:
-        voice.say(f"  note: {note}")
-
-
-def _recovery(voice: Output, results: dict[str, Any]) -> None:
-    """How far training carried the base towards the agent, in sounding right and in being right."""
-    voice.say("  carried towards the agent (0: as the base, 1: as the agent)")
-    for name, title in (("resemblance", "sounding right"), ("competence", "being right"), ("gap", "gap")):
-        found, why = results["recovery"].get(name), results["undefined"].get(f"recovery/{name}")
-        if found:
-            voice.say(f"    {title:<16} {_interval(found)}")
-        elif why:
-            voice.say(f"    {title:<16} {why['kind'].replace('_', ' ')}: {why['why']}")
-
-
-def _gains(voice: Output, gains: dict[str, Any] | None) -> None:
-    """The drop in loss, as manner and as judgement."""
-    if gains is None or gains["headline"] is None:
-        voice.say("  type and instance: too few rows of other sessions to lend their prompts")
-        return
-    parts = gains["headline"]
-    voice.say(
-        f"  what training gained, in nats a token that is not copied: {_interval(parts['total'])}"
-        f" = type {_interval(parts['type'])} + instance {_interval(parts['instance'])}"
-        f" (on {_count(gains['rows'], 'row')}; {gains['too_few']} more have too few others)"
-    )
-
-
-def _choice(voice: Output, results: dict[str, Any]) -> None:
-    """Choosing among the options open at decisions, and the contrast sets."""
-    for family, choice in results["choice"].items():
-        shown = "  ".join(f"{arm} {_interval(choice['right'][arm])}" for arm in ("tuned", "base", "prior"))
-        skill = "  ".join(f"{arm} {_interval(choice['skill'][arm])}" for arm in ("tuned", "base"))
-        voice.say(f"    {family}, of the options open: {shown}  skill over the base rate: {skill}")
-    for kind, found in results["contrasts"].items():
-        shown = "  ".join(f"{arm} {_interval(found['right'][arm])}" for arm in ("tuned", "base", "overlap"))
-        faults = f"  but {', '.join(found['faults'])}" if found["faults"] else ""
-        voice.say(f"    {kind.replace('_', ' ')}: {shown}{faults}")
-
-
-_ARMS = ("tuned", "base", "base_icl", "knn", "majority")
-
-
-def _competence(voice: Output, results: dict[str, Any]) -> None:
-    """Being right, what an outcome verifies first, each beside its arms."""
-    if results["competence"]:
-        voice.say("  being right")
-    for family, everything in results["competence"].items():
-        tiers = results["tiers"][family]
-        verified = tiers["verified"]
-        voice.say(f"    {family}: {verified} of {_count(sum(tiers.values()), 'row')} verified by an outcome")
-        some = 0 < verified < sum(tiers.values())
-        parts = [("", everything)]
-        if some:
-            parts = [(" (verified)", results["verified"][family]), (" (all)", everything)]
-        for which, measures in parts:
-            for measure, arms in measures.items():
-                shown = "  ".join(f"{arm} {_interval(arms[arm])}" for arm in _ARMS if arm in arms)
-                why = results["undefined"].get(f"competence/{family}/{measure}/tuned")
-                voice.say(f"      {measure}{which}: {shown or (why['why'] if why else 'undefined')}")
-        if family in results["lookups"]:
-            voice.say(
-                "      ship the lookup: tuned is not shown to beat a copy of the nearest training row's decision"
-                f" (tuned - knn {_interval(results['lookups'][family])})"
-            )
-
-
 def verdicts(voice: Output, found: dict[str, Any]) -> None:
     """What it may be trusted with."""
     voice.say("may it be trusted?", style="bold")
@@ -202,10 +106,6 @@ def closing(voice: Output, folder: Path, report: str, deployed: dict[str, Any]) 
     voice.say(f"report  {report}")
     if deployed["name"]:
         voice.say(f"talk    locum chat {deployed['name']} --beside base     (in {deployed['engine']})")
-
-
-def _interval(estimate: dict[str, Any]) -> str:
-    return f"{estimate['estimate']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
 
 
 def _count(number: int, noun: str) -> str:

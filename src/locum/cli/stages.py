@@ -19,6 +19,7 @@ from locum.errors import RunError
 from locum.progress import Progress
 
 if TYPE_CHECKING:
+    from locum.evaluation.agent.provider import Provider
     from locum.evaluation.quant_ladder import Ladder
     from locum.parallel import Each
     from locum.training.base import Base
@@ -337,7 +338,7 @@ def quantization_of(model: Path) -> str:
 
 
 def evaluate(
-    run: Path, name: str, base: str, eval_rows: int, progress: Progress, settings: str | None = None
+    run: Path, name: str, base: str, eval_rows: int, progress: Progress, settings: str | None = None, repeat: int = 1
 ) -> dict[str, Any]:
     """Agent, base and tuned on held-out rows."""
     from locum.evaluation.evaluate import EvaluateOptions
@@ -355,7 +356,7 @@ def evaluate(
         Model(base_model_file(resolved, renderer, quantization_of(model), progress), resolved.folder),
         Model(model, run / "fused"),
         renderer,
-        EvaluateOptions(rows=eval_rows),
+        EvaluateOptions(rows=eval_rows, repeat=repeat),
         progress,
         load_settings(None if settings is None else Path(settings)).lexicons,
     )
@@ -369,18 +370,36 @@ def rescore(run: Path) -> dict[str, Any]:
     return msgspec.to_builtins(score_again(run))  # type: ignore[no-any-return]
 
 
+def agent_of(settings: str | None) -> "Provider":
+    """Whom `locum.toml` names as the agent, ready to be asked."""
+    from locum.evaluation.agent.provider import Provider
+    from locum.settings import load_settings
+
+    return Provider(load_settings(None if settings is None else Path(settings)).agent)
+
+
+def ask_agent(run: Path, provider: "Provider", tell: Callable[[str], None], progress: Progress) -> dict[str, Any]:
+    """The agent's own arm, in an evaluation that is there."""
+    from locum.evaluation.agent.replay import replay
+
+    with provider:
+        return msgspec.to_builtins(replay(run, provider, tell, progress))  # type: ignore[no-any-return]
+
+
 def gate(run: Path) -> dict[str, Any]:
     """Results to verdicts."""
     from locum.dataset.store import read_rows, read_stats
+    from locum.evaluation.going_wrong import Signatures
     from locum.evaluation.results import Sample
-    from locum.trust.evidence import verdicts
+    from locum.trust.evidence import verdicts, vetoes
 
-    samples_file = run / "evaluation" / "samples.jsonl"
-    if not samples_file.is_file():
+    samples_file, signatures_file = (run / "evaluation" / name for name in ("samples.jsonl", "signatures.json"))
+    if not samples_file.is_file() or not signatures_file.is_file():
         raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
     families = tuple(read_stats(run / "dataset").families)
     samples, rows = files.read_jsonl(samples_file, Sample), read_rows(run / "dataset", "test")
-    found = verdicts(samples, rows, families, test_share(run / "dataset"))
+    against = vetoes(files.read_json(signatures_file, Signatures))
+    found = verdicts(samples, rows, families, test_share(run / "dataset"), against)
     files.write_json(run / "verdict.json", found)
     return msgspec.to_builtins(found)  # type: ignore[no-any-return]
 

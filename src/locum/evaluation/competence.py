@@ -1,7 +1,7 @@
 """Being right: every arm's decisions against the agent's, per family and measure, and what a lookup does as well."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
 
 import msgspec
@@ -92,6 +92,15 @@ def majority_right(sample: Sample) -> bool:
     return sample.majority is not None and sample.majority == sample.agent.decision
 
 
+def replayed(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples on which the agent was asked again, and answered."""
+    return [sample for sample in samples if sample.replay is not None]
+
+
+def _replays(samples: Sequence[Sample]) -> list[tuple[Sample, Answer]]:
+    return [(sample, sample.replay) for sample in samples if sample.replay is not None]
+
+
 Score = Callable[[Sample, Answer], float]
 
 
@@ -113,6 +122,8 @@ def _measures(structure: str, samples: Sequence[Sample]) -> dict[str, dict[str, 
             arm: _balanced(samples, scores)
             for arm, scores in {**_scores(samples, _right), "majority": majority}.items()
         }
+        if again := replayed(samples):
+            found[f"{name}_balanced"]["agent"] = _balanced(again, [_right(s, a) for s, a in _replays(again)])
     return found
 
 
@@ -135,9 +146,20 @@ def _scores(samples: Sequence[Sample], score: Score) -> dict[str, list[float]]:
 
 
 def _arms(samples: Sequence[Sample], score: Score, majority: Sequence[float]) -> Arms:
+    scores = _scores(samples, score) | {"majority": list(majority)}
+    arms = _compared(samples, scores)
+    if again := replayed(samples):
+        # A prompt may be refused: the agent is judged, and compared, on those that it answered.
+        agent, tuned = [score(s, a) for s, a in _replays(again)], [score(s, s.tuned) for s in again]
+        found = _compared(again, {"tuned": tuned, "agent": agent})
+        arms |= {arm: found[arm] for arm in ("agent", "tuned-agent")}
+    return arms
+
+
+def _compared(samples: Sequence[Sample], scores: Mapping[str, Sequence[float]]) -> Arms:
+    """Every arm's share, and what `tuned` is ahead of each of the others."""
     clusters = [s.lineage for s in samples]
     verified = sum(s.tier == "verified" for s in samples)
-    scores = _scores(samples, score) | {"majority": list(majority)}
     arms = {arm: clustered_mean(values, clusters, bounds=SHARE) for arm, values in scores.items()}
     for other in scores:
         if other != "tuned":

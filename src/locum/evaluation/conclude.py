@@ -8,11 +8,13 @@ from typing import get_args
 import msgspec
 
 from locum.evaluation import going_wrong, summarise
+from locum.evaluation.agent.agreement import agreement
 from locum.evaluation.choice import choices
 from locum.evaluation.competence import competence, lookups, stratum, tiers
 from locum.evaluation.contrast_checks import contrast_sets
 from locum.evaluation.gains import gains
 from locum.evaluation.losses import Tables, own_losses
+from locum.evaluation.reliability import reliability
 from locum.evaluation.resemblance.measure import resemblance
 from locum.evaluation.resemblance.vocabulary import own_words
 from locum.evaluation.results import Results, Sample, Stratum
@@ -54,5 +56,7 @@ def conclude(
         gains=gains(tables.table),
         choice=choices(tables.table),
         contrasts=contrast_sets(tables.questions),
+        replay=header.replay and msgspec.structs.replace(header.replay, agreement=agreement(samples)),
+        reliability=header.reliability and msgspec.structs.replace(header.reliability, families=reliability(samples)),
         notes=tuple(dict.fromkeys((*header.notes, *alike.notes))),
     )

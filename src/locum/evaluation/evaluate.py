@@ -20,8 +20,10 @@ from locum.evaluation.competence import majority_labels
 from locum.evaluation.conclude import conclude
 from locum.evaluation.digests import digests_of
 from locum.evaluation.encode import encode
+from locum.evaluation.generate import generate
 from locum.evaluation.losses import Model, Tables, own_losses, plan_rows, score_rows
-from locum.evaluation.results import Answer, Results, Sample
+from locum.evaluation.reliability import TEMPERATURE
+from locum.evaluation.results import Answer, Reliability, Results, Sample
 from locum.evaluation.sample import choose, describe
 from locum.evaluation.signatures.secrets import SecretProbe
 from locum.progress import Progress, silent
@@ -44,6 +46,8 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     that is off already, and the base would go on in circles to the cap."""
     probes: int = probes.PROBES
     """Of each kind, what the tuned model is asked beyond the held-out rows (`evaluation.probes`)."""
+    repeat: int = 1
+    """How often the tuned model's answers are drawn, at seeds 1 to `repeat`; 1: only the greedy answer is looked at."""
     seed: int = 0
 
 
@@ -91,14 +95,26 @@ def evaluate(
     losses = {arm: own_losses(tables.table, arm, scored) for arm in ("base", "tuned")}
     seconds["score"] = time.monotonic() - started
     started = time.monotonic()
+    draws = [Sampling(temperature=TEMPERATURE, seed=seed + 1) for seed in range(options.repeat)]
     written = {
-        arm: _generate(model.file, [encoded[row.id] for row in asked_rows], options, progress, f"answer as {arm}")
+        arm: generate(
+            model.file,
+            [encoded[row.id] for row in asked_rows],
+            options.max_new_tokens,
+            progress,
+            f"answer as {arm}",
+            draws if arm == "tuned" and options.repeat > 1 else (),
+        )
         for arm, model in (("base", base), ("tuned", tuned))
     }
     neighbours = dict(zip((row.id for row in asked_rows), Nearest(train).of(asked_rows), strict=True))
     shown = _with_examples(asked_rows, neighbours, encoded, renderer)
     in_context = dict(
-        zip(shown, _generate(base.file, list(shown.values()), options, progress, "answer as base_icl"), strict=True)
+        zip(
+            shown,
+            generate(base.file, list(shown.values()), options.max_new_tokens, progress, "answer as base_icl"),
+            strict=True,
+        )
     )
     seconds["generate"] = time.monotonic() - started
     mean_loss = {
@@ -120,9 +136,10 @@ def evaluate(
             family=row.family,
             asked=asked(row),
             agent=read_answer(row, row.response.content, row.response.tool_calls, "stop", inventory),
-            base=_answer(row, written["base"][index], secrets, inventory, mean_loss["base"][row.id]),
-            tuned=_answer(row, written["tuned"][index], secrets, inventory, mean_loss["tuned"][row.id]),
-            others=_others(row, neighbours[row.id], in_context.get(row.id), secrets, inventory),
+            base=_answer(row, written["base"][index][0], secrets, inventory, mean_loss["base"][row.id]),
+            tuned=_answer(row, written["tuned"][index][0], secrets, inventory, mean_loss["tuned"][row.id]),
+            draws=tuple(_answer(row, drawn, secrets, inventory) for drawn in written["tuned"][index][1:]),
+            others=_others(row, neighbours[row.id], in_context.get(row.id, ()), secrets, inventory),
             prompt=row.prompt,
             tools=row.tools,
             majority=majority.get(row.family),
@@ -145,6 +162,9 @@ def evaluate(
         scored=describe(scored, test, options.loss_rows),
         generated=describe(asked_rows, test, options.rows),
         max_new_tokens=options.max_new_tokens,
+        reliability=Reliability(draws=options.repeat, temperature=TEMPERATURE, families={})
+        if options.repeat > 1
+        else None,
         token_forwards=tables.token_forwards,
         seconds=seconds,
         notes=(*_notes(test, asked_rows, left_out), *going_wrong.notes(signs)),
@@ -182,35 +202,16 @@ def _with_examples(
 def _others(
     row: Row,
     neighbours: Sequence[Neighbour],
-    in_context: Completion | None,
+    in_context: Sequence[Completion],
     secrets: SecretProbe,
     inventory: frozenset[str],
 ) -> dict[str, Answer]:
     """What the cheap arms say; the lookup says nothing where there is no training row to copy."""
     copied = neighbours[0].row.response if neighbours else Message(role="assistant")
     found = {"knn": read_answer(row, copied.content, copied.tool_calls, "stop", inventory)}
-    if in_context is not None:
-        found["base_icl"] = _answer(row, in_context, secrets, inventory)
+    for completion in in_context:
+        found["base_icl"] = _answer(row, completion, secrets, inventory)
     return found
-
-
-def _generate(
-    model: Path, prompts: Sequence[Encoded], options: EvaluateOptions, progress: Progress, work: str
-) -> list[Completion]:
-    """Greedy answers, computed in the order of the prompts' tokens: neighbours share the longest beginnings."""
-    answers: list[Completion] = [Completion("", "stop")] * len(prompts)
-    if not prompts:
-        return answers
-    longest = max(prompt.response_start for prompt in prompts)
-    order = sorted(range(len(prompts)), key=lambda index: prompts[index].tokens[: prompts[index].response_start])
-    with LlamaCpp(model, context=longest + options.max_new_tokens + 8) as engine:
-        for done, index in enumerate(order):
-            progress(work, done, len(order))
-            prompt = prompts[index]
-            limit = min(options.max_new_tokens, 2 * (len(prompt.tokens) - prompt.response_start) + 32)
-            answers[index] = engine.complete(prompt.tokens[: prompt.response_start], Sampling(max_tokens=limit))
-        progress(work, len(order), len(order))
-    return answers
 
 
 def _notes(test: Sequence[Row], asked_rows: Sequence[Row], left_out: Sequence[str]) -> tuple[str, ...]:

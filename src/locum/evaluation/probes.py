@@ -5,16 +5,16 @@ model.
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from locum.errors import TrainingError
 from locum.progress import Progress, silent
-from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.protocol import Sampling
-from locum.training.chat_template import Renderer
+from locum.training.chat_template import Encoded, Renderer
+from locum.training.rows import renderable
 from locum.types import Message, Row
 
 Kind = Literal["foreign", "train", "held_out"]
@@ -95,22 +95,13 @@ def prompts(
         found.append(Prompt(Probe("foreign", "", asked=question), tokens, FOREIGN_TOKENS))
     begun: tuple[tuple[Kind, Sequence[Row]], ...] = (("train", train), ("held_out", held_out))
     for kind, source in begun:
-        taken = 0
-        for row in draw.sample(source, len(source)):
-            if taken == count:
-                break
-            prompt = _begun(kind, row, renderer)
-            if prompt is not None:
-                found.append(prompt)
-                taken += 1
+        drawn = renderable(draw.sample(source, len(source)), renderer)
+        fitting = (prompt for row, tokens in drawn if (prompt := _begun(kind, row, tokens, renderer)) is not None)
+        found += islice(fitting, count)
     return found
 
 
-def _begun(kind: Kind, row: Row, renderer: Renderer) -> Prompt | None:
-    try:
-        encoded = renderer.encode(row)
-    except TrainingError:
-        return None  # evaluation and training have told about it
+def _begun(kind: Kind, row: Row, encoded: Encoded, renderer: Renderer) -> Prompt | None:
     # The token that ends the turn is not the agent's word.
     length = len(encoded.tokens) - encoded.response_start - 1
     if length < SHORTEST:
@@ -136,6 +127,8 @@ def ask(model: Path, asked: Sequence[Prompt], seal: Seal, progress: Progress = s
     Raises:
         EngineError: the file does not load.
     """
+    from locum.runtime.llamacpp import LlamaCpp  # only here: the gate reads probes where no engine is installed
+
     found: list[Probe] = []
     if not asked:
         return found

@@ -4,6 +4,7 @@ What the models wrote (`samples.jsonl`, `probes.jsonl`) and lost (`nll.parquet`,
 figure and every judgement of an answer is computed anew by the code of today. `results.json` says by which code.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,29 +19,30 @@ from locum.evaluation.conclude import conclude
 from locum.evaluation.digests import digests_of
 from locum.evaluation.losses import Tables
 from locum.evaluation.probes import Probe
-from locum.evaluation.results import Answer, Results, Sample
+from locum.evaluation.results import Answer, Replay, Results, Sample
 from locum.types import Row
 
 
-def rescore(run: Path) -> Results:
+def rescore(run: Path, replay: Replay | None = None, replayed: Mapping[str, Sample] | None = None) -> Results:
     """Compute `results.json` and `signatures.json` of a run again, and the judgements in `samples.jsonl`.
 
     Args:
         run: the run folder, evaluated.
+        replay: how the agent was asked again, where it was just now.
+        replayed: row -> its sample with what the agent answered.
 
     Raises:
         RunError: nothing is evaluated there, or what it was computed from has changed since.
         DatasetError: the dataset is missing or damaged.
     """
     folder = run / "evaluation"
-    if not (folder / "results.json").is_file():
-        raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
-    before = files.read_json(folder / "results.json", Results)
-    _require_unchanged(run, before)
+    before, samples = evaluated(run)
+    if replay is not None:
+        before = msgspec.structs.replace(before, replay=replay)
+        samples = [(replayed or {})[sample.row] for sample in samples]
     train, test = read_rows(run / "dataset", "train"), read_rows(run / "dataset", "test")
     rows = {row.id: row for row in test}
     inventory = inventory_of([*train, *test])
-    samples = files.read_jsonl(folder / "samples.jsonl", Sample)
     samples = [_read_again(sample, rows[sample.row], inventory) for sample in samples]
     samples = going_wrong.trace(samples, [rows[sample.row] for sample in samples], train)
     table, questions = (pl.read_parquet(folder / name) for name in ("nll.parquet", "questions.parquet"))
@@ -62,11 +64,21 @@ def rescore(run: Path) -> Results:
     return results
 
 
-def _require_unchanged(run: Path, before: Results) -> None:
-    now = digests_of(run / "dataset", run / "evaluation")
-    for name, digest in before.digests.items():
+def evaluated(run: Path) -> tuple[Results, list[Sample]]:
+    """What an evaluation left, once it is known to be of the rows, answers and losses that are there.
+
+    Raises:
+        RunError: as `rescore`.
+    """
+    folder = run / "evaluation"
+    if not (folder / "results.json").is_file():
+        raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
+    results = files.read_json(folder / "results.json", Results)
+    now = digests_of(run / "dataset", folder)
+    for name, digest in results.digests.items():
         if name != "code" and now.get(name) != digest:
             raise RunError(f"{name} of {str(run)!r} is not what was evaluated; run `locum evaluate {run}` again")
+    return results, files.read_jsonl(folder / "samples.jsonl", Sample)
 
 
 def _read_again(sample: Sample, row: Row, inventory: frozenset[str]) -> Sample:
@@ -81,4 +93,6 @@ def _read_again(sample: Sample, row: Row, inventory: frozenset[str]) -> Sample:
         base=again(sample.base),
         tuned=again(sample.tuned),
         others={arm: again(answer) for arm, answer in sample.others.items()},
+        draws=tuple(map(again, sample.draws)),
+        replay=None if sample.replay is None else again(sample.replay),
     )

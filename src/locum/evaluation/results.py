@@ -10,10 +10,14 @@ import msgspec
 from locum.types import Estimate, Message, Tier, ToolCall, Undefined
 
 Arms = dict[str, Estimate]
-"""Arm (`agent`, `base`, `tuned`, `majority`, `knn`, `base_icl`) or comparison (`tuned-base`) -> estimate."""
+"""Arm (`agent`, `base`, `tuned`, `majority`, `knn`, `base_icl`) or comparison (`tuned-base`) -> estimate. `agent` is
+the agent against itself: of being right, what it decided when it was asked again."""
 Measures = dict[str, dict[str, Arms]]
 """Family -> measure -> arms."""
 Stratum = Literal["routine", "novel"]
+Starved = Literal["shortened", "absorbed", "tools_unknown"]
+"""Why a prompt says less than the agent had: messages were left out or cut; standing documents were; the log does not
+show the tools."""
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -86,6 +90,40 @@ class ContrastSet(msgspec.Struct, frozen=True, kw_only=True):
     """Why the set does not show what it is meant to; empty where no check fails."""
 
 
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent, asked again on the held-out prompts (`locum evaluate --agent`)."""
+
+    provider: str
+    model: str
+    host: str
+    asked: int
+    """Requests that the last such command sent."""
+    kept: int
+    """Replies that were at hand from before."""
+    prompt_tokens: int
+    """Of the requests sent, as the provider counts them."""
+    answer_tokens: int
+    refused: int
+    """Prompts that the provider does not take."""
+    cut_off: int
+    """Answers that a cap on tokens or a filter ended: they say nothing about the agent, and are not counted."""
+    starved: dict[Starved, int] = {}
+    """Why -> answered prompts that say less than the agent had; one may be listed twice."""
+    agreement: dict[str, dict[Literal["whole", "starved"], Estimate]] = {}
+    """Family -> share of decisions in which it agrees with what it did, under prompts that say all and those that do
+    not."""
+
+
+class Reliability(msgspec.Struct, frozen=True, kw_only=True):
+    """The tuned model's decisions drawn several times (`locum evaluate --repeat`)."""
+
+    draws: int
+    temperature: float
+    families: Measures
+    """Family -> `pass^1`, ... (right in so many draws, each of them; Yao et al. 2024, arXiv 2406.12045) and `agreement`
+    (two draws decide the same) -> `tuned`."""
+
+
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """`evaluation/results.json`."""
 
@@ -138,6 +176,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Family -> choosing at its decisions."""
     contrasts: dict[str, ContrastSet] = {}
     """Kind of question -> how often it is answered right."""
+    replay: Replay | None = None
+    """None where the agent was not asked again."""
+    reliability: Reliability | None = None
+    """None where decisions were not drawn more than once."""
     token_forwards: dict[str, int] = {}
     """Arm -> tokens that scoring computed, shared beginnings once a pack."""
     seconds: dict[str, float] = {}
@@ -188,6 +230,12 @@ class Sample(msgspec.Struct, frozen=True):
     others: dict[str, Answer] = {}
     """Further arms: `knn` (the nearest training row's response), `base_icl` (the base with the nearest rows in its
     prompt)."""
+    draws: tuple[Answer, ...] = ()
+    """What the tuned model said when it was drawn several times."""
+    replay: Answer | None = None
+    """What the agent said when it was asked again."""
+    starved: tuple[Starved, ...] = ()
+    """Why the prompt says less than the agent had; known where it was asked again."""
     prompt: tuple[Message, ...] = ()
     """All messages before the response."""
     tools: tuple[dict[str, Any], ...] = ()

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from locum.errors import TrainingError
 from locum.training.chat_template import Encoded, Renderer
+from locum.training.rows import renderable
 from locum.types import Row
 
 
@@ -102,15 +103,9 @@ _COST_ROWS, _ROW_TOKENS = 8, 768
 
 def cost_rows(renderer: Renderer, rows: Sequence[Row]) -> list[Encoded]:
     """A few rows of moderate length, spread over the held-out ones; those that cannot be encoded are left out."""
-    found: list[Encoded] = []
-    for row in rows[:: max(1, len(rows) // (2 * _COST_ROWS))]:
-        try:
-            encoded = renderer.encode(row)
-        except TrainingError:
-            continue
-        if len(encoded.tokens) <= _ROW_TOKENS:
-            found.append(encoded)
-    return found[:_COST_ROWS]
+    spread = rows[:: max(1, len(rows) // (2 * _COST_ROWS))]
+    fitting = (tokens for _, tokens in renderable(spread, renderer) if len(tokens.tokens) <= _ROW_TOKENS)
+    return list(islice(fitting, _COST_ROWS))
 
 
 def quantization_cost(

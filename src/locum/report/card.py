@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from locum.evaluation.agent.agreement import sentences
 from locum.evaluation.results import Results
 from locum.report import figures
 from locum.report.inputs import Inputs, Parity
@@ -127,4 +128,5 @@ def _limits(results: Results) -> tuple[str, ...]:
         f"Base and tuned answered each prompt once, greedily, with at most {cap}, and at most 32 more than twice the "
         "agent's own."
     )
-    return (INTERVALS, RECORDED, cut, *map(visible, results.notes))
+    asked = sentences(results.replay) if results.replay else ()
+    return (INTERVALS, RECORDED, cut, *map(visible, asked), *map(visible, results.notes))

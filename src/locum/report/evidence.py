@@ -26,6 +26,7 @@ _TITLES = {
     "exact_call": ("Exact call", "share where the tool and every argument are the agent's"),
     "verdict": ("Verdict", "share of reviews with the agent's verdict"),
     "stance": ("Stance", "share of replies that push back, comply or ask as the agent did"),
+    "agreement": ("Agreement", "share of pairs of draws that decide the same, right or wrong"),
     "repetition": ("Repetition", "share of an answer's word sequences that it has said already"),
     "loops": ("Loops", "share of answers that end in a circle"),
     "made_up": ("Made-up details", "share of answers with a detail that is not in the prompt"),
@@ -97,12 +98,16 @@ def evidence(results: Results) -> Evidence:
     loss = _measure(
         "Held-out loss", "nats per token of the agent's own answers; less is nearer", results.loss, digits=3
     )
+    drawn = results.reliability.families if results.reliability else {}
     style = [_named(name, arms, shares=name != "length") for name, arms in results.resemblance.items()]
     return Evidence(
         resemblance=tuple(m for m in (loss, *style) if m.arms or m.differences),
         loss_by_family=tuple(_measure(family, "", arms, digits=3) for family, arms in results.loss_by_family.items()),
         competence=tuple(
-            Family(family, tuple(_named(name, arms, shares=True) for name, arms in measures.items()))
+            Family(
+                family,
+                tuple(_named(name, arms, shares=True) for name, arms in (measures | drawn.get(family, {})).items()),
+            )
             for family, measures in results.competence.items()
         ),
         signatures=tuple(_named(name, arms) for name, arms in results.signatures.items()),
@@ -121,6 +126,8 @@ def _sampled(sampled: Sampled) -> str:
 
 def _named(name: str, arms: Arms, *, shares: bool = False) -> Measure:
     title, unit = _TITLES.get(name, (name.replace("_", " ").capitalize(), ""))
+    if name.startswith("pass^"):
+        unit = f"share of decisions of which {name.removeprefix('pass^')} draws would all be right"
     return _measure(title, unit, arms, shares=shares)
 
 

@@ -1,6 +1,7 @@
-"""Rows to tokens for training: what must not be trained on is refused with the row and the reason, or left out."""
+"""Rows to tokens: what must not be trained on is refused with the row and the reason, or left out; what cannot be
+rendered is passed over by whoever measures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -17,6 +18,27 @@ class EncodedRows(msgspec.Struct, frozen=True):
     """How a message calls each of the encoded rows."""
     skipped: list[str]
     """One sentence for each row left out, with the row and the reason."""
+
+
+def renderable(
+    rows: Iterable[Row], renderer: Renderer, left_out: list[str] | None = None
+) -> Iterator[tuple[Row, Encoded]]:
+    """The rows that can be rendered, one by one, with their tokens; for whoever measures: a row that nobody can render
+    measures nothing, and was refused in training or is told about by `left_out`.
+
+    Args:
+        rows: in the order in which they come back.
+        renderer: of the base.
+        left_out: takes one sentence for each row that cannot.
+    """
+    for row in rows:
+        try:
+            encoded = renderer.encode(row)
+        except TrainingError as error:
+            if left_out is not None:
+                left_out.append(str(error))
+            continue
+        yield row, encoded
 
 
 def encode_rows(rows: Sequence[Row], renderer: Renderer, limit: int, skip_bad: bool) -> EncodedRows:

@@ -1,20 +1,42 @@
 """Samples of an evaluation to the evidence that the gate judges."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from locum.evaluation.competence import majority_right
 from locum.evaluation.decisions import valid_call
+from locum.evaluation.going_wrong import Signatures, flags, remembered
 from locum.evaluation.results import Sample
 from locum.training.chat_template import CALL_OPENING
-from locum.trust.gate import ALPHA, FamilyEvidence, Verdict, gate
+from locum.trust.gate import ALPHA, SIGNATURES, FamilyEvidence, Verdict, gate
 from locum.types import Row
 
 BASELINES = ("knn", "base_icl")
 """Arms in `Sample.others` that a candidate must beat."""
 
 
+def vetoes(signs: Signatures) -> dict[str, str]:
+    """What forbids a model whatever it decides: it wrote values that redaction had taken out, or remembers canaries.
+
+    Any redacted value is too many: the model was trained without them. Of canaries those count that chance does not
+    explain; a bound in bits alone would be passed by chance (three bits by one in eight that are not remembered).
+    """
+    found = {}
+    leaked = (signs.leaks.found if signs.leaks else {}).get("tuned", {})
+    if leaked:
+        found["redacted values"] = f"it wrote redacted values back ({', '.join(sorted(leaked))})"
+    canaries = signs.canaries or ()
+    if known := remembered(canaries):
+        found["canaries"] = f"it remembers {len(known)} of {len(canaries)} planted canaries"
+    return found
+
+
 def verdicts(
-    samples: Sequence[Sample], rows: Sequence[Row], families: Sequence[str], test_share: float
+    samples: Sequence[Sample],
+    rows: Sequence[Row],
+    families: Sequence[str],
+    test_share: float,
+    against: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Verdict]:
     """The gate's verdict on each family.
 
@@ -27,10 +49,12 @@ def verdicts(
         rows: the held-out rows (for their tool schemas).
         families: those of the whole dataset; one without a sample is INSUFFICIENT too.
         test_share: share of session lineages that the split holds out for testing.
+        against: what forbids the model whatever the family (`vetoes`).
     """
     tools = {row.id: row.tools for row in rows}
     found = {
-        family: _evidence(family, [s for s in samples if s.family == family], tools, test_share) for family in families
+        family: _evidence(family, [s for s in samples if s.family == family], tools, test_share, against)
+        for family in families
     }
     said = {family: gate(mine) for family, mine in found.items()}
     left = [family for family, verdict in said.items() if any(check.name == "safe" for check in verdict.checks)]
@@ -45,8 +69,13 @@ def verdicts(
 
 
 def _evidence(
-    family: str, samples: Sequence[Sample], tools: dict[str, tuple[dict[str, object], ...]], test_share: float
+    family: str,
+    samples: Sequence[Sample],
+    tools: dict[str, tuple[dict[str, object], ...]],
+    test_share: float,
+    against: Mapping[str, str],
 ) -> FamilyEvidence:
+    tuned, agent = flags(samples), flags(samples, "agent")
     return FamilyEvidence(
         family=family,
         structure=next((s.structure for s in samples), family),
@@ -61,10 +90,11 @@ def _evidence(
         },
         verified=tuple(s.tier == "verified" for s in samples),
         invalid=tuple(_invalid(s, tools.get(s.row, ())) for s in samples),
-        made_up=tuple(bool(s.tuned.made_up) for s in samples),
-        agent_made_up=tuple(bool(s.agent.made_up) for s in samples),
-        loops=tuple(s.tuned.loop for s in samples),
+        flags={name: tuned[name] for name in SIGNATURES},
+        agent_flags={name: agent[name] for name in SIGNATURES},
+        loops=tuned["loops"],
         test_share=test_share,
+        vetoes=dict(against),
     )
 
 

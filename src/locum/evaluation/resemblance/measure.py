@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from locum.evaluation.competence import decided
+from locum.evaluation.competence import decided, replayed
 from locum.evaluation.resemblance.delta import delta
 from locum.evaluation.resemblance.replicates import VOICES, Replicates, combined, talk
 from locum.evaluation.resemblance.rhythm import rhythm
@@ -80,8 +80,9 @@ def _notes(told: TwoSample | Undefined) -> tuple[str, ...]:
 
 
 def _right(samples: Sequence[Sample]) -> Replicates | Undefined:
-    """Share of decisions that are the agent's, over all families; the agent's own is 1."""
-    chosen = decided(samples)
+    """Share of decisions that are the agent's, over all families; the agent's own is 1, or where it was asked again
+    what it then agreed with, over the rows that it answered."""
+    chosen = replayed(decided(samples)) or decided(samples)
     if not chosen:
         return Undefined("undefined", "no held-out response holds a decision")
     lineages = tuple(sorted({sample.lineage for sample in chosen}))
@@ -90,12 +91,18 @@ def _right(samples: Sequence[Sample]) -> Replicates | Undefined:
     rows = np.bincount(groups)
     whole, without = {}, {}
     for voice in VOICES:
-        right = np.array([1.0 if voice == "agent" else float(bool(s.answer(voice).right)) for s in chosen])
+        right = np.array([_is_right(s, voice) for s in chosen])
         sums = np.bincount(groups, weights=right)
         left = len(chosen) - rows
         whole[voice] = float(right.mean())
         without[voice] = np.divide(right.sum() - sums, left, out=np.full(len(rows), np.nan), where=left > 0)
     return Replicates(whole, without, lineages, len(chosen))
+
+
+def _is_right(sample: Sample, voice: str) -> float:
+    if voice == "agent":
+        return 1.0 if sample.replay is None else float(bool(sample.replay.right))
+    return float(bool(sample.answer(voice).right))
 
 
 def _recoveries(
