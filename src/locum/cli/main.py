@@ -69,6 +69,10 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Threads that wait for one another keep their processors busy by default, a hundred times longer than this;
+        # where another program needs one of the processors, that starves the very thread that they wait for.
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
         app(prog_name="locum")
     except BrokenPipeError:
