@@ -83,3 +83,16 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def locum(tmp_path: Path) -> Command:
     """The command in an empty folder."""
     return Command(tmp_path)
+
+
+@pytest.fixture
+def exported_run(locum: Command, tiny_base: Base, tiny_renderer: "Renderer") -> Path:
+    """A run folder as `export` leaves it, as far as `deploy` looks."""
+    from locum import files
+    from locum.export.gguf_file import write_gguf
+
+    folder = locum.folder / "run"
+    (folder / "model").mkdir(parents=True)
+    files.write_json(folder / "adapter" / "base.json", {"name": str(tiny_base.folder)})
+    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, folder / "model" / "tiny.F32.gguf", "F32", "tiny")
+    return folder

@@ -8,13 +8,13 @@ Blobs with their digests checked, `create` with its stream of states (an error i
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from go_template import render
+from loopback import listening
 
 SUCCESS: tuple[dict[str, Any], ...] = (
     {"status": "parsing GGUF"},
@@ -271,10 +271,5 @@ def serving() -> Iterator[FakeOllama]:
     """A fake Ollama on a free port of the loopback interface."""
     fake = FakeOllama()
     handler = type("Handler", (_Handler,), {"fake": fake})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        fake.host = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with listening(handler) as fake.host:
         yield fake
-        server.shutdown()
-        thread.join()

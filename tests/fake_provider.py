@@ -1,12 +1,13 @@
 """A server that speaks as much of the OpenAI and Anthropic APIs as Locum uses, and is as strict as they are."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import listening
 
 Said = tuple[str, list[tuple[str, dict[str, Any]]]]
 """Text, and calls as (name, arguments)."""
@@ -148,13 +149,5 @@ def serving() -> Iterator[FakeProvider]:
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as provider.url:
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,12 +1,13 @@
 """A server of OpenAI's API that answers what a test puts into it: well, badly, slowly, or half."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import listening
 
 
 def chunk(text: str | None = None, finish: str | None = None) -> dict[str, Any]:
@@ -98,10 +99,6 @@ def serving() -> Iterator[Stub]:
     """A stub on a free port of the loopback interface."""
     stub = Stub()
     handler = type("Handler", (_Handler,), {"stub": stub})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        stub.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with listening(handler) as address:
+        stub.url = f"{address}/v1"
         yield stub
-        server.shutdown()
-        thread.join()

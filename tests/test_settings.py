@@ -26,7 +26,7 @@ of = "tool_decision"
 tool = "Ba*"
 response = 'git (push|commit)'
 format = "claude_code"
-source = "*/work/*"
+source = "*/projects/*"
 provider = "anthropic"
 model = "claude-*"
 """

@@ -91,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(self.agent.logins)
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | str | None = None) -> Settings:
     """Read the settings.
 
     Args:
@@ -100,10 +100,9 @@ def load_settings(path: Path | None = None) -> Settings:
     Raises:
         SettingsError: the file that was named is not there, cannot be read, or says something that is no setting.
     """
-    if path is None:
-        path = Path(FILE_NAME)
-        if not path.is_file():
-            return Settings()
+    if path is None and not Path(FILE_NAME).is_file():
+        return Settings()
+    path = Path(path or FILE_NAME)
     try:
         settled = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -8,11 +8,6 @@ import pytest
 from command import Command
 from fake_ollama import FakeOllama, serving
 
-from locum import files
-from locum.export.gguf_file import write_gguf
-from locum.training.base import Base
-from locum.training.chat_template import Renderer
-
 
 @pytest.fixture
 def fake() -> Iterator[FakeOllama]:
@@ -20,20 +15,9 @@ def fake() -> Iterator[FakeOllama]:
         yield server
 
 
-@pytest.fixture
-def run(locum: Command, tiny_base: Base, tiny_renderer: Renderer) -> Path:
-    """A run folder as `export` leaves it, as far as `deploy` looks."""
-    folder = locum.folder / "run"
-    (folder / "model").mkdir(parents=True)
-    (folder / "adapter").mkdir()
-    files.write_json(folder / "adapter" / "base.json", {"name": str(tiny_base.folder)})
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, folder / "model" / "tiny.F32.gguf", "F32", "tiny")
-    return folder
-
-
-def test_into_ollama_and_out_again(locum: Command, fake: FakeOllama, run: Path) -> None:
+def test_into_ollama_and_out_again(locum: Command, fake: FakeOllama, exported_run: Path) -> None:
     where = {"OLLAMA_HOST": fake.host}
-    said = locum("deploy", str(run), "--name", "tiny", "--json", env=where)
+    said = locum("deploy", str(exported_run), "--name", "tiny", "--json", env=where)
     assert said.code == 0, said.err
     deployed = json.loads(said.out)["deployed"]
     assert (deployed["engine"], deployed["name"]) == ("ollama", "tiny")
@@ -44,8 +28,8 @@ def test_into_ollama_and_out_again(locum: Command, fake: FakeOllama, run: Path) 
     assert "does not tell its log-probabilities" in said.err
     assert "8 more" not in said.err
     assert "prompts as in training" in said.err
-    assert "'tiny' exists already" in locum("deploy", str(run), "--name", "tiny", "--json", env=where).error
-    assert locum("deploy", str(run), "--name", "tiny", "--force", env=where).code == 0
+    assert "'tiny' exists already" in locum("deploy", str(exported_run), "--name", "tiny", "--json", env=where).error
+    assert locum("deploy", str(exported_run), "--name", "tiny", "--force", env=where).code == 0
     listed = json.loads(locum("deploy", "--list", "--json", env=where).out)["models"]
     assert listed == [{"engine": "ollama", "name": "tiny:latest"}]
     removed = json.loads(locum("deploy", "--remove", "tiny", "--json", env=where).out)["removed"]
@@ -53,11 +37,11 @@ def test_into_ollama_and_out_again(locum: Command, fake: FakeOllama, run: Path) 
     assert fake.made == {}
 
 
-def test_the_embedded_store(locum: Command, run: Path) -> None:
-    assert locum("deploy", str(run), "--name", "tiny", "--deploy", "embedded").code == 0
+def test_the_embedded_store(locum: Command, exported_run: Path) -> None:
+    assert locum("deploy", str(exported_run), "--name", "tiny", "--deploy", "embedded").code == 0
     listed = json.loads(locum("deploy", "--list", "--json").out)["models"]
     assert [(model["engine"], model["name"], model["bytes"]) for model in listed] == [
-        ("embedded", "tiny", (run / "model" / "tiny.F32.gguf").stat().st_size)
+        ("embedded", "tiny", (exported_run / "model" / "tiny.F32.gguf").stat().st_size)
     ]
     assert locum("deploy", "--remove", "tiny").code == 0
     assert json.loads(locum("deploy", "--list", "--json").out) == {"models": []}

@@ -9,11 +9,8 @@ import pytest
 from command import Command
 from openai_stub import Stub, chunk, serving
 
-from locum import files
-from locum.export.gguf_file import write_gguf
 from locum.runtime.llamacpp import LlamaCpp
 from locum.training.base import Base
-from locum.training.chat_template import Renderer
 
 
 @pytest.fixture
@@ -23,14 +20,10 @@ def stub() -> Iterator[Stub]:
 
 
 @pytest.fixture
-def run(locum: Command, tiny_base: Base, tiny_renderer: Renderer) -> Path:
-    """A run folder as `export` leaves it, as far as this looks; the adapter changed nothing."""
-    folder = locum.folder / "run"
-    (folder / "model").mkdir(parents=True)
-    files.write_json(folder / "adapter" / "base.json", {"name": str(tiny_base.folder)})
-    (folder / "fused").symlink_to(tiny_base.folder)
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, folder / "model" / "tiny.F32.gguf", "F32", "tiny")
-    return folder
+def run(exported_run: Path, tiny_base: Base) -> Path:
+    """With its fused model, too; the adapter changed nothing."""
+    (exported_run / "fused").symlink_to(tiny_base.folder)
+    return exported_run
 
 
 def test_a_server_that_serves_the_run(locum: Command, run: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from report_run import estimate, write_run
 
-from locum.evaluation import quant_ladder
+from locum.evaluation.quant_results import Ladder, Rung
 from locum.files import write_json
 from locum.report.page import write_report
-from locum.report.quantization import Ladder, Rung, quantization
+from locum.report.quantization import quantization
 
 WORSE = Rung("Q4_0", 91_700_000, estimate(0.0712, 0.0401, 0.1023), 2, 12, False)
 HOLDS = Rung("Q5_0", 104_000_000, estimate(-0.0004, -0.0121, 0.0118), -1, 12, True)
@@ -51,11 +51,7 @@ def test_without_a_ladder_there_is_nothing_and_no_gap(tmp_path: Path) -> None:
 def test_page_and_markdown_hold_every_type_that_export_tried(tmp_path: Path) -> None:
     """Written by the room that climbs, read by the room that shows."""
     run = write_run(tmp_path / "run")
-    rungs = tuple(
-        quant_ladder.Rung(r.quantization, r.bytes, r.loss, r.decisions_lost, r.decisions, r.holds)
-        for r in (WORSE, HOLDS)
-    )
-    write_json(run / "model" / "ladder.json", quant_ladder.Ladder("Q5_0", rungs))
+    write_json(run / "model" / "ladder.json", ladder(WORSE, HOLDS))
     page = write_report(run).read_text("utf-8")
     card = page[page.index('<section id="card"') :]
     text = (run / "report.md").read_text("utf-8")

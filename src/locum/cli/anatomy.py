@@ -34,7 +34,7 @@ def anatomy(
         own = run / "scaling.json"
         scaling = scaling or (own if own.is_file() else None)
         ladder = None if scaling is None else read_scaling(scaling, run / "dataset")
-        lexicons = load_settings(None if settings is None else Path(settings)).lexicons
+        lexicons = load_settings(settings).lexicons
         base, renderer = stages.prepared(stages.base_of(run), voice.progress)
         options = AnatomyOptions(rows=rows, train_rows=train_rows)
         found = msgspec.to_builtins(measure(run, base.folder, renderer, options, voice.progress, lexicons, ladder))

@@ -83,7 +83,7 @@ def into_ollama(
         RunError: Ollama shall quantize what is quantized already.
     """
     from locum.export.modelfile import describe_for_ollama, plain_conversations
-    from locum.export.parity import ENGINE_BOUNDS, MEAN_BOUNDS
+    from locum.export.parity import MEAN_BOUNDS, engine_bound
     from locum.runtime.ollama import Ollama
     from locum.runtime.ollama_parity import check_next_tokens, check_rendering
     from locum.runtime.scorer import Scorer
@@ -96,7 +96,7 @@ def into_ollama(
             f"run `locum export {run} --quant F16` first, or leave --quantize out"
         )
     server, described, shapes = Ollama(), describe_for_ollama(resolved, renderer), plain_conversations()
-    bound = ENGINE_BOUNDS.get(made_of, 0.15) if quantize is None else MEAN_BOUNDS.get(quantize, MEAN_BOUNDS["Q4_K_M"])
+    bound = engine_bound(made_of) if quantize is None else MEAN_BOUNDS.get(quantize, MEAN_BOUNDS["Q4_K_M"])
     told: dict[str, Any] = {"quantize": quantize}
 
     def check(made: str) -> None:

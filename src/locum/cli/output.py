@@ -168,3 +168,8 @@ def _is_disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def count(number: int, noun: str) -> str:
+    """`1 row`, `12 rows`, `1,204 rows`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

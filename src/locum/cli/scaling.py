@@ -53,7 +53,7 @@ def scaling(
         out = out or (Path("scaling.json") if folder == dataset else dataset / "scaling.json")
         if out.exists() and not force:
             raise NameTakenError(f"{str(out)!r} exists already; give another --out or pass --force")
-        lexicons = load_settings(None if settings is None else Path(settings)).lexicons
+        lexicons = load_settings(settings).lexicons
         each: Each = here
         if ray is not None:
             from locum.ray_data import RayData

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from locum.cli.output import Output
+from locum.cli.output import Output, count
 
 
 def funnel(voice: Output, extracted: dict[str, Any]) -> None:
     """Turns to rows, and what was left behind."""
     stats = extracted["stats"]
     lines = stats["lines"]
-    voice.say(f"{_count(stats['files'], 'file')}, {_count(stats['sessions'], 'session')}", style="bold")
+    voice.say(f"{count(stats['files'], 'file')}, {count(stats['sessions'], 'session')}", style="bold")
     for reason, times in extracted["skipped"].items():
-        voice.say(f"  left aside {_count(times, 'file')}: {reason}")
+        voice.say(f"  left aside {count(times, 'file')}: {reason}")
     voice.say(
         f"  {lines['total']:,} lines = {lines['used']:,} used + {lines['noise']:,} noise"
         f" + {lines['unknown']:,} unknown + {lines['bad']:,} bad"
@@ -29,7 +29,7 @@ def funnel(voice: Output, extracted: dict[str, Any]) -> None:
     for family, rows in stats["families"].items():
         voice.say(f"    rows    {rows:>6,}  {family}")
     splits, sessions = stats["splits"], stats["sessions_by_split"]
-    parts = ", ".join(f"{split} {rows:,} ({_count(sessions[split], 'session')})" for split, rows in splits.items())
+    parts = ", ".join(f"{split} {rows:,} ({count(sessions[split], 'session')})" for split, rows in splits.items())
     voice.say(f"  split forward in {'time' if stats['ordered_by'] == 'time' else 'order of appearance'}: {parts}")
     held_out = f"{stats['rows'] - splits['train']:,} held-out rows"
     voice.say(f"  leak check: {stats['leaks']:,} of {held_out} are nearly the same as a row of an earlier split")
@@ -42,7 +42,7 @@ def funnel(voice: Output, extracted: dict[str, Any]) -> None:
 def training(voice: Output, trained: dict[str, Any]) -> None:
     """Where the loss began and ended."""
     voice.say(
-        f"trained {_count(trained['rows'], 'row')} in {trained['steps']} steps, {trained['seconds']:.0f} s"
+        f"trained {count(trained['rows'], 'row')} in {trained['steps']} steps, {trained['seconds']:.0f} s"
         f" ({trained['tokens_per_second']:.0f} tokens/s on {trained['device']}, {trained['dtype']})",
         style="bold",
     )
@@ -53,7 +53,7 @@ def training(voice: Output, trained: dict[str, Any]) -> None:
             f" (kept: step {trained['best_step']})"
         )
     if trained["skipped"]:
-        voice.say(f"  left out {_count(len(trained['skipped']), 'row')}; the first: {trained['skipped'][0]}")
+        voice.say(f"  left out {count(len(trained['skipped']), 'row')}; the first: {trained['skipped'][0]}")
 
 
 def export(voice: Output, exported: dict[str, Any]) -> None:
@@ -106,7 +106,3 @@ def closing(voice: Output, folder: Path, report: str, deployed: dict[str, Any]) 
     voice.say(f"report  {report}")
     if deployed["name"]:
         voice.say(f"talk    locum chat {deployed['name']} --beside base     (in {deployed['engine']})")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from locum.cli.output import Output
+from locum.cli.output import Output, count
 
 _PRIMARY = ("exact_call", "verdict", "stance")
 """The measure that says whether a family's decision is right."""
@@ -17,7 +17,7 @@ def evaluation(voice: Output, results: Mapping[str, Any]) -> None:
     scored, generated = results["scored"], results["generated"]
     voice.say(
         f"evaluated on {scored['rows']} of {scored['of_rows']} held-out rows, {generated['rows']} of them answered"
-        f" (cap {generated['cap']}), from {_count(generated['sessions'], 'session')}",
+        f" (cap {generated['cap']}), from {count(generated['sessions'], 'session')}",
         style="bold",
     )
     if results["loss"]:
@@ -60,7 +60,7 @@ def _sounding(voice: Output, results: Mapping[str, Any]) -> None:
         parts = gains["headline"]
         voice.say(
             f"    gained {_interval(parts['total'])} = type (manner) {_interval(parts['type'])}"
-            f" + instance (judgement) {_interval(parts['instance'])}, on {_count(gains['rows'], 'row')}"
+            f" + instance (judgement) {_interval(parts['instance'])}, on {count(gains['rows'], 'row')}"
         )
 
 
@@ -77,13 +77,13 @@ def _family(voice: Output, results: Mapping[str, Any], family: str, everything: 
     others = [f"{arm} {arms[arm]['estimate']:.2f}" for arm in _BASELINES if arm in arms]
     if "agent" in arms:
         others.insert(0, f"agent {_interval(arms['agent'])}")
-    which = f"{verified} of {_count(rows, 'row')} verified"
+    which = f"{verified} of {count(rows, 'row')} verified"
     voice.say(f"    {family:<14} {measure} tuned {_interval(arms['tuned'])}  {'  '.join(others)}  ({which})")
     if family in results["lookups"]:
         voice.say("      ship the lookup: tuned is not shown to beat a copy of the nearest training row's decision")
     again = (results["replay"] or {}).get("agreement", {}).get(family, {})
     if "starved" in again:
-        parts = [f"{part} {_interval(found)} of {_count(found['rows'], 'prompt')}" for part, found in again.items()]
+        parts = [f"{part} {_interval(found)} of {count(found['rows'], 'prompt')}" for part, found in again.items()]
         voice.say(f"      the agent agrees with itself: {', '.join(parts)}")
     drawn = (results["reliability"] or {}).get("families", {}).get(family)
     if drawn:
@@ -106,7 +106,3 @@ def _flagged(signatures: Mapping[str, Any]) -> str:
 
 def _interval(estimate: Mapping[str, Any]) -> str:
     return f"{estimate['estimate']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

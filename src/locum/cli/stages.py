@@ -20,7 +20,7 @@ from locum.progress import Progress
 
 if TYPE_CHECKING:
     from locum.evaluation.agent.provider import Provider
-    from locum.evaluation.quant_ladder import Ladder
+    from locum.evaluation.quant_results import Ladder
     from locum.parallel import Each
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
@@ -69,7 +69,7 @@ def extract(
     from locum.dataset.extract import extract as extract_dataset
     from locum.settings import load_settings
 
-    settled = load_settings(None if settings is None else Path(settings))
+    settled = load_settings(settings)
     each: Each | None = None
     if ray is not None:
         from locum.ray_data import RayData
@@ -358,7 +358,7 @@ def evaluate(
         renderer,
         EvaluateOptions(rows=eval_rows, repeat=repeat),
         progress,
-        load_settings(None if settings is None else Path(settings)).lexicons,
+        load_settings(settings).lexicons,
     )
     return msgspec.to_builtins(results)  # type: ignore[no-any-return]
 
@@ -375,7 +375,7 @@ def agent_of(settings: str | None) -> "Provider":
     from locum.evaluation.agent.provider import Provider
     from locum.settings import load_settings
 
-    return Provider(load_settings(None if settings is None else Path(settings)).agent)
+    return Provider(load_settings(settings).agent)
 
 
 def ask_agent(run: Path, provider: "Provider", tell: Callable[[str], None], progress: Progress) -> dict[str, Any]:

@@ -52,8 +52,8 @@ _ESTIMATE = 0.7
 _WITHIN = 16
 """How many rows before it in a bucket a row is compared with: whoever is further back in a crowded bucket is like
 those in between, or in other buckets too."""
-_PAIRS = 1 << 13
-"""That are compared at a time: their signatures take 25 MB."""
+_AT_ONCE = 1 << 13
+"""Pairs that are compared, or rows that are read, at a time: a signature of each takes 4 MiB."""
 _SEED = 1
 _SECOND_SEED = 2
 _TOGETHER = 16
@@ -114,8 +114,8 @@ class Signed:
         place[found] = np.arange(len(found))
         table = np.empty((len(found), 2 * _SLOTS), np.uint8)
         self._file.seek(0)
-        for at in range(0, len(ids), _PAIRS):
-            some = _table(self._file.read(_PAIRS * 2 * _SLOTS))
+        for at in range(0, len(ids), _AT_ONCE):
+            some = _table(self._file.read(_AT_ONCE * 2 * _SLOTS))
             to = place[at : at + len(some)]
             table[to[to >= 0]] = some[to >= 0]
         return table
@@ -315,8 +315,8 @@ def _neighbours(
             if across is not None:
                 apart = across[earlier] != across[later]
                 earlier, later = earlier[apart], later[apart]
-            for start in range(0, len(earlier), _PAIRS):
-                yield earlier[start : start + _PAIRS], later[start : start + _PAIRS]
+            for start in range(0, len(earlier), _AT_ONCE):
+                yield earlier[start : start + _AT_ONCE], later[start : start + _AT_ONCE]
 
 
 def _alike(table: NDArray[np.uint8], earlier: _Indices, later: _Indices) -> NDArray[np.bool_]:

@@ -7,12 +7,12 @@ must not spend what the verdict is drawn from. The first rung that holds is take
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from locum.errors import TrainingError
 from locum.evaluation.decisions import decides, same_decision
 from locum.evaluation.encode import encode
+from locum.evaluation.quant_results import Ladder, Rung
 from locum.evaluation.sample import choose
 from locum.evaluation.statistics import paired_difference
 from locum.progress import Progress, silent
@@ -31,30 +31,6 @@ LOSS_MARGIN = 0.02
 DECISION_MARGIN = 0.02
 """Share of decisions that may be lost, net of those won, on the rows that are asked."""
 _LOSS_ROWS, _ASKED_ROWS, _LONGEST = 64, 16, 200
-
-
-class Rung(msgspec.Struct, frozen=True):
-    """One type, measured against full precision on the same rows."""
-
-    quantization: str
-    bytes: int
-    loss: Estimate
-    """Held-out loss less full precision's, in nats per token."""
-    decisions_lost: int
-    """Right in full precision and wrong here, less the other way round."""
-    decisions: int
-    """Held-out rows asked for a decision."""
-    holds: bool
-
-
-class Ladder(msgspec.Struct, frozen=True):
-    """`model/ladder.json`."""
-
-    chosen: str
-    rungs: tuple[Rung, ...]
-    """Those that were tried, in order."""
-    loss_margin: float = LOSS_MARGIN
-    decision_margin: float = DECISION_MARGIN
 
 
 def climb(
@@ -107,7 +83,8 @@ def climb(
         if holds:
             break
     progress("ladder", len(RUNGS), len(RUNGS))
-    return Ladder(chosen=rungs[-1].quantization if rungs[-1].holds else FULL, rungs=tuple(rungs))
+    chosen = rungs[-1].quantization if rungs[-1].holds else FULL
+    return Ladder(chosen, tuple(rungs), LOSS_MARGIN, DECISION_MARGIN)
 
 
 def _rise(losses: list[float], expected: list[float], lineages: list[str]) -> Estimate:

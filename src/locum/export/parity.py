@@ -105,8 +105,10 @@ MEAN_BOUNDS = {
 llama.cpp's rounding of activations to 8 bits. Rotary rows in the wrong order cost 0.15 to 9 nats there, a block's
 output at twice its size 0.2 to 3. What is smaller than Q8_0's own noise shows in the weights (`export.read_back`)."""
 
-ENGINE_BOUNDS = {"F32": 0.02, "F16": 0.02, "BF16": 0.05}
-"""Nats between the engine and the file's own weights, by the file's type; 0.15 for every quantized one."""
+
+def engine_bound(quantization: str) -> float:
+    """Nats allowed on average between the engine and the file's own weights, by the file's type."""
+    return {"F32": 0.02, "F16": 0.02, "BF16": 0.05}.get(quantization, 0.15)
 
 
 def certify(
@@ -159,7 +161,7 @@ def certify(
         with file() as predictor:
             expected = [predictor.next_log_probabilities(prompt) for prompt in short]
             after = predictor.score(encoded) if encoded else []
-        own_weights = agreement(served, expected, ENGINE_BOUNDS.get(quantization, 0.15))
+        own_weights = agreement(served, expected, engine_bound(quantization))
         _require(own_weights, engine.name, "the file's own weights", quantization)
         cost = quantization_cost(before, after)
     return Parity(

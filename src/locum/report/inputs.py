@@ -15,10 +15,10 @@ from locum.dataset.scores import SCORES, RowScore
 from locum.dataset.stats import Stats
 from locum.errors import RunError
 from locum.evaluation.anatomy.results import Anatomy
+from locum.evaluation.quant_results import Ladder
 from locum.evaluation.results import Results, Sample
 from locum.evaluation.scaling.results import Scaling
 from locum.files import read_json
-from locum.report.quantization import Ladder
 from locum.report.tints import Answers, read_tokens
 from locum.report.voices import SHOWN, spread
 from locum.types import Drop

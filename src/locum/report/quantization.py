@@ -2,29 +2,9 @@
 
 import msgspec
 
+from locum.evaluation.quant_results import Ladder, Rung
 from locum.report import figures
 from locum.report.voices import visible
-from locum.types import Estimate
-
-
-class Rung(msgspec.Struct, frozen=True):
-    """One type that was tried, as `model/ladder.json` holds it."""
-
-    quantization: str
-    bytes: int
-    loss: Estimate
-    decisions_lost: int
-    decisions: int
-    holds: bool
-
-
-class Ladder(msgspec.Struct, frozen=True):
-    """`model/ladder.json`."""
-
-    chosen: str
-    rungs: tuple[Rung, ...]
-    loss_margin: float
-    decision_margin: float
 
 
 class Line(msgspec.Struct, frozen=True):

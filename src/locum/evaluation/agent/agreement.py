@@ -17,10 +17,10 @@ def agreement(samples: Sequence[Sample]) -> dict[str, dict[Part, Estimate]]:
     """Family -> `whole` (the prompt says all that the log holds) and `starved` -> share of its decisions that are again
     what they were."""
     found: dict[str, dict[Part, Estimate]] = {}
-    for sample in replayed(decided(samples)):
-        found.setdefault(sample.family, {})
-    for family, parts in found.items():
-        mine = [sample for sample in replayed(decided(samples)) if sample.family == family]
+    again = replayed(decided(samples))
+    for family in dict.fromkeys(sample.family for sample in again):
+        mine = [sample for sample in again if sample.family == family]
+        parts = found[family] = {}
         split: dict[Part, list[Sample]] = {
             "whole": [sample for sample in mine if not sample.starved],
             "starved": [sample for sample in mine if sample.starved],

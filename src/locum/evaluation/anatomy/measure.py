@@ -91,14 +91,14 @@ def measure(
         along = [_at(scorer, point, (held_out, trained), progress) for point in points]
         kept = Checkpoint(points[-1].step, run / "adapter" / "adapter_model.safetensors")
         ray = _ray(scorer, kept, held_out, progress)
-        written = _at_strength(scorer, shape.strength, 0, held_out, progress)
+        file = _model_file(run)
+        written = nll.empty() if file is None else _written(scorer, shape.strength, ray, held_out, progress)
         shift = _shift(scorer, samples, train, test, renderer, lexicons, progress)
-    file, deployed = _deployed(run, written, held_out, progress)
     tables = summary.Measured(
         held_out=nll.together([table for table, _ in along]),
         trained=nll.together([table for _, table in along]),
         ray=ray,
-        deployed=deployed,
+        deployed=written if file is None else _deployed(file, run / "fused", written, held_out, progress),
     )
     classes, families, choices = _known(results.gains if results else None, scaling)
     anatomy = Anatomy(
@@ -111,7 +111,7 @@ def measure(
         choices=summary.choice_parts(tables, choices),
         strengths=STRENGTHS,
         strength=shape.strength,
-        model_file=file,
+        model_file="" if file is None else file.name,
         shift=shift,
         exhibits=exhibits(nll.read(run / "evaluation" / "nll.parquet"), samples) if results else (),
         seconds=time.monotonic() - started,
@@ -163,16 +163,27 @@ def _at_strength(scorer: AdapterScorer, strength: float, number: int, plan: Plan
     return plan.score(scorer, arm="tuned", model=name, step=number, contexts="own", progress=progress).table
 
 
-def _deployed(run: Path, written: pl.DataFrame, plan: Plan, progress: Progress) -> tuple[str, pl.DataFrame]:
-    """The run's model file by its dequantized weights, as step 1 beside the adapter as written; no name, no table where
-    nothing is exported. Both compute alike, so that what differs is what fusing and quantizing did to the weights."""
+def _model_file(run: Path) -> Path | None:
+    """The run's model file; None where nothing is exported."""
     found = sorted((run / "model").glob("*.gguf"))
-    if not found or not (run / "fused").is_dir():
-        return "", nll.empty()
-    name = found[0].name
-    with Scorer(found[0], run / "fused") as scorer:
-        table = plan.score(scorer, arm="tuned", model=name, step=1, contexts="own", progress=progress).table
-    return name, nll.together([written, table])
+    return found[0] if found and (run / "fused").is_dir() else None
+
+
+def _written(scorer: AdapterScorer, strength: float, ray: pl.DataFrame, plan: Plan, progress: Progress) -> pl.DataFrame:
+    """The held-out rows with the adapter at the strength at which it was written, as step 0: off the ray, where it is
+    one of the ray's, as nearly always."""
+    if strength in STRENGTHS:
+        at = pl.lit(0, ray.schema["step"])
+        return ray.filter(pl.col("step") == STRENGTHS.index(strength)).with_columns(step=at)
+    return _at_strength(scorer, strength, 0, plan, progress)
+
+
+def _deployed(file: Path, fused: Path, written: pl.DataFrame, plan: Plan, progress: Progress) -> pl.DataFrame:
+    """The run's model file by its dequantized weights, as step 1 beside the adapter as written. Both compute alike, so
+    that what differs is what fusing and quantizing did to the weights."""
+    with Scorer(file, fused) as scorer:
+        table = plan.score(scorer, arm="tuned", model=file.name, step=1, contexts="own", progress=progress).table
+    return nll.together([written, table])
 
 
 def _shift(
