@@ -4,7 +4,7 @@
 
 For every type: the file's size; the mean difference of next-token log-probabilities between the embedded engine and the
 weights in full precision (`logprobs`, what `MEAN_BOUNDS` bounds), and between the engine and the file's own weights
-(`own_weights`, what `ENGINE_BOUNDS` bounds); the largest relative error of a tensor, with its bound; and the cost on
+(`own_weights`, what `engine_bound` bounds); the largest relative error of a tensor, with its bound; and the cost on
 made-up responses in nats per token. Bounds are not applied here: what exceeds one is shown, with a mark.
 """
 
@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from locum.export import parity
 from locum.export.gguf_file import write_gguf
-from locum.export.parity import ENGINE_BOUNDS, MEAN_BOUNDS, Parity, certify
+from locum.export.parity import MEAN_BOUNDS, Parity, certify, engine_bound
 from locum.export.quantize import QUANTIZATIONS
 from locum.export.read_back import check_weights
 from locum.runtime.llamacpp import LlamaCpp
@@ -44,8 +44,8 @@ def measure(base: Base, renderer: Renderer, rows: Sequence[Row], kind: str, scra
     """One type's certificate with no bound applied, and its file's size."""
     file = scratch / f"{kind}.gguf"
     write_gguf(base.folder, base, renderer, file, kind, "m")
-    free = {"MEAN_BOUNDS": dict.fromkeys(MEAN_BOUNDS, 1e9), "ENGINE_BOUNDS": dict.fromkeys(MEAN_BOUNDS, 1e9)}
-    with LlamaCpp(file) as engine, patch.multiple(parity, **free):
+    free = dict.fromkeys(MEAN_BOUNDS, 1e9)
+    with LlamaCpp(file) as engine, patch.multiple(parity, MEAN_BOUNDS=free, engine_bound=free.__getitem__):
         found = certify(
             renderer,
             engine,
@@ -78,7 +78,7 @@ def main() -> None:
             assert found.own_weights is not None
             assert found.weights is not None
             assert found.cost is not None
-            bounds = MEAN_BOUNDS[kind], ENGINE_BOUNDS.get(kind, 0.15)
+            bounds = MEAN_BOUNDS[kind], engine_bound(kind)
             values = found.logprobs.mean_abs_difference, found.own_weights.mean_abs_difference
             marks = ["!" if value > bound else " " for value, bound in zip(values, bounds, strict=True)]
             print(

@@ -73,10 +73,13 @@ class FakeOllama:
         """Every answer is an error of the server."""
         self.dies = False
         """The connection breaks in the middle of a stream."""
+        self.listed = 0
+        """How often it was asked for its models."""
 
     def show(self, name: str) -> dict[str, Any]:
         made = self.made[name]
-        blob = hashlib.sha256(b"rewritten" if self.rewrites else self.blobs[made["blob"]]).hexdigest()
+        rewritten = self.rewrites or "quantize" in made
+        blob = hashlib.sha256(b"rewritten" if rewritten else self.blobs[made["blob"]]).hexdigest()
         lines = [
             f"{key:<30} {json.dumps(value) if isinstance(value, str) else f'{value:g}'}"
             for key, values in made.get("parameters", {}).items()
@@ -88,7 +91,7 @@ class FakeOllama:
             "modelfile": "\n".join(modelfile),
             "parameters": "\n".join(lines),
             "template": made["template"],
-            "details": {"format": "gguf", "family": "llama", "families": None},
+            "details": {"family": "llama", "families": None, "quantization_level": made.get("quantize", "F32")},
             "model_info": {},
             "capabilities": ["completion"],
         }
@@ -122,6 +125,20 @@ class FakeOllama:
         return render(made["template"], data, as_go_writes)
 
 
+def answering_as(weights: Any, renderer: Any, off: float = 0.0) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """An `on_generate` of a version that tells log-probabilities: those of weights in torch, less `off`."""
+
+    def generate(asked: dict[str, Any]) -> dict[str, Any]:
+        values = weights.next_log_probabilities(renderer.tokens(asked["prompt"]))
+        tops = [
+            {"token": renderer.tokenizer.decode([int(token)]), "logprob": float(values[token]) - off}
+            for token in (-values).argsort()[: asked.get("top_logprobs", 0)]
+        ]
+        return {"response": "", "done": True, "logprobs": [{"token": "", "logprob": 0.0, "top_logprobs": tops}]}
+
+    return generate
+
+
 STOCK = {"chatml": "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"}
 """What is taken where the file's own Jinja is within 100 edits of a known one: here, always."""
 
@@ -147,6 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused():
             return
         if self.path == "/api/tags":
+            self.fake.listed += 1
             models = [{"model": name, "name": name, "size": 1, "digest": "00"} for name in self.fake.made]
             self._answer(200, {"models": models})
         elif self.path == "/api/version" and self.fake.version:

@@ -61,3 +61,19 @@ class NameTakenError(LocumError, FileExistsError):
 
 class RunError(LocumError, ValueError):
     """A run folder that is incomplete or does not fit the request."""
+
+
+def reason_given(answer: object, key: str) -> str:
+    """Why a server refused, by its own words: on one line, at most 200 characters, and without the key.
+
+    Args:
+        answer: the body of its answer: OpenAI's and Anthropic's `{"error": {"message": TEXT}}`, the inner part of it,
+            or a text.
+        key: the key that the request carried, which a server may repeat; empty where there was none.
+    """
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    message = error.get("message", error) if isinstance(error, dict) else error
+    text = " ".join(str(message or "no reason given").split())
+    if key:
+        text = text.replace(key, "(key)")
+    return text if len(text) <= 200 else f"{text[:199]}…"

@@ -68,6 +68,19 @@ def test_files_that_are_open_already_are_no_free_memory(model: Path, monkeypatch
         memory.require_memory(model, 4096, mapped=1)
 
 
+def test_an_engine_is_refused_beside_those_that_are_open_wherever_it_is_started(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = model.parent / "other.gguf"
+    other.write_bytes(model.read_bytes())
+    monkeypatch.setattr(memory, "available", lambda: memory.need(model, 4096).total + model.stat().st_size - 1)
+    with LlamaCpp(model):
+        with pytest.raises(EngineError, match=r"'other\.gguf' takes"):
+            LlamaCpp(other)
+        LlamaCpp(model).close()  # its pages are there already
+    LlamaCpp(other).close()
+
+
 def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path)
     whole = memory.available()

@@ -188,6 +188,14 @@ def test_an_ollama_that_is_slow(fake: FakeOllama, model: Path, monkeypatch: pyte
 def test_ollama_itself_may_quantize(fake: FakeOllama, model: Path) -> None:
     create(fake, model, quantize="Q4_K_M")
     assert fake.created[0]["quantize"] == "Q4_K_M"
+    assert list(fake.made) == ["mine:latest"]
+
+
+def test_a_version_that_ignores_the_type_gets_no_model(fake: FakeOllama, model: Path) -> None:
+    fake.ignores = frozenset({"quantize"})
+    with pytest.raises(EngineError, match=r"was to make Q4_K_M of the file and says that it is F32; leave --quantize"):
+        create(fake, model, quantize="Q4_K_M")
+    assert fake.made == {}
 
 
 def test_a_model_is_removed(fake: FakeOllama, model: Path) -> None:

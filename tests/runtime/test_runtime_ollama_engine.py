@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
-from fake_ollama import FakeOllama, serving
+from fake_ollama import FakeOllama, answering_as, serving
 from small_models import system, user
 
 from locum.errors import EngineError, NotShownError
@@ -88,21 +87,13 @@ def test_ollama_is_held_against_the_files_weights(
     server, shapes = Ollama(fake.host), plain_conversations()
     with Scorer(None, tiny_base.folder, EXACT) as weights:
 
-        def generate(asked: dict[str, Any]) -> dict[str, Any]:
-            values = weights.next_log_probabilities(tiny_renderer.tokens(asked["prompt"]))
-            tops = [
-                {"token": tiny_renderer.tokenizer.decode([int(token)]), "logprob": float(values[token]) - off}
-                for token in np.argsort(-values)[: asked["top_logprobs"]]
-            ]
-            return {"response": "", "done": True, "logprobs": [{"token": "", "logprob": 0.0, "top_logprobs": tops}]}
-
         def check() -> Any:
             return check_next_tokens(
                 server, "mine", tiny_renderer, shapes, lambda: Scorer(None, tiny_base.folder, EXACT), 0.02
             )
 
         assert check() is None, "this version does not tell"
-        fake.on_generate = generate
+        fake.on_generate = answering_as(weights, tiny_renderer, off)
         if off:
             with pytest.raises(EngineError, match=r"1\.000 nats off .*at most 0\.02.*--deploy embedded"):
                 check()

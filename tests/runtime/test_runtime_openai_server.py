@@ -81,7 +81,7 @@ def test_the_key_comes_from_its_variable_and_is_never_said(
     stub.reply = lambda path, body: {"error": {"message": f"no such thing for Bearer {key}"}}
     for status in (200, 400, 500):
         stub.status = status
-        with pytest.raises(EngineError, match=r"no such thing for Bearer \*\*\*") as refused:
+        with pytest.raises(EngineError, match=r"no such thing for Bearer \(key\)") as refused:
             server.generate(CHAT, Sampling())
         said.append(str(refused.value))
     stub.key = "another"

@@ -161,16 +161,21 @@ def choose_engine(deploy: str) -> str:
     return "embedded"
 
 
-def require_free(name: str, deploy: str, force: bool, run: Path) -> None:
+def require_free(name: str, engine: str, force: bool, run: Path) -> None:
     """Fail early where the name is taken. One that holds this run's own model file is not: a run that was killed
     between deploying and taking note of it goes on.
 
+    Args:
+        name: the name.
+        engine: where it would be, as `choose_engine` says.
+        force: whether it may be taken.
+        run: the run's folder.
+
     Raises:
-        NameTakenError: another model of this name exists where it would be deployed, and `force` is not set.
+        NameTakenError: another model of this name exists there, and `force` is not set.
         RunError: the name cannot name a model.
     """
     store.check_name(name)
-    engine = choose_engine(deploy)
     if force or engine == "none":
         return
     models = sorted((run / "model").glob("*.gguf"))

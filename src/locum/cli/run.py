@@ -78,7 +78,8 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     run = Run(folder, request, voice.say)
     request = run.request
     if not run.has_done("deploy"):
-        deployed.require_free(request.name, request.deploy, request.force, folder)
+        engine = deployed.choose_engine(request.deploy)
+        deployed.require_free(request.name, engine, request.force, folder)
     resolve_base(request.base, progress)
 
     extracted = run.stage(

@@ -1,4 +1,4 @@
-"""The model files that are served in this process: each once, however many ask for it, and all of them in memory."""
+"""The model files that are served in this process: each once, however many ask for it."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,8 +22,7 @@ class Embedded:
         """
         model = model.resolve()
         if model not in self._engines:
-            mapped = sum(path.stat().st_size for path in self._engines)
-            self._engines[model] = self._stack.enter_context(LlamaCpp(model, mapped=mapped))
+            self._engines[model] = self._stack.enter_context(LlamaCpp(model))
         return self._engines[model]
 
     def __enter__(self) -> Self:

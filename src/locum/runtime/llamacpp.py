@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakSet
 
 import httpx
 
@@ -38,22 +39,25 @@ class LlamaCpp:
         model: the `.gguf` file.
         context: tokens that prompt and answer may take together.
         adapter: a LoRA file to add to it.
-        mapped: bytes of model files that other engines of this process have open.
 
     Raises:
-        EngineError: the file does not load or does not fit into memory, or xllamacpp is not installed.
+        EngineError: the file does not load, does not fit into memory beside those that other engines of this process
+            have open, or xllamacpp is not installed.
     """
 
     name = "llama.cpp"
 
-    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None, mapped: int = 0) -> None:
+    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None) -> None:
         try:
             import xllamacpp
         except ImportError:
             raise EngineError("the embedded engine needs the package xllamacpp: pip install 'locum[train]'") from None
         if not model.is_file():
             raise EngineError(f"there is no model file {str(model)!r}; export the run again")
-        require_memory(model, context, mapped)
+        self._file, self._bytes = model.resolve(), model.stat().st_size
+        # Engines of one file share its pages.
+        others = {engine._file: engine._bytes for engine in _OPEN if engine._file != self._file}
+        require_memory(model, context, sum(others.values()))
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
         parameters.n_ctx = context
@@ -74,6 +78,7 @@ class LlamaCpp:
         self._client = httpx.Client(
             base_url=self._server.listening_address, timeout=httpx.Timeout(None), trust_env=False
         )
+        _OPEN.add(self)
 
     @property
     def address(self) -> str:
@@ -181,6 +186,7 @@ class LlamaCpp:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        _OPEN.discard(self)
         self._client.close()
         self._server = None
 
@@ -189,6 +195,10 @@ class LlamaCpp:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+_OPEN: WeakSet[LlamaCpp] = WeakSet()
+"""The engines of this process that have a file mapped."""
 
 
 def call_of(call: dict[str, Any]) -> ToolCall:

@@ -144,7 +144,7 @@ class Ollama:
                 progress(work, 1, 3, last + share)
             if last != "success":
                 raise EngineError(f"Ollama at {self.host} stopped at {last!r} while creating {name!r}; try again")
-            self._verify(partial, template, system, wanted)
+            self._verify(partial, template, system, wanted, quantize)
             progress(work, 2, 3, "asking")
             if not self._ends(partial):
                 raise EngineError(f"Ollama at {self.host} began to answer as {name!r} and did not end; try again")
@@ -156,7 +156,9 @@ class Ollama:
             self._discard(partial)
         progress(work, 3, 3)
 
-    def _verify(self, name: str, template: str, system: str, parameters: Mapping[str, Any]) -> None:
+    def _verify(
+        self, name: str, template: str, system: str, parameters: Mapping[str, Any], quantize: str | None
+    ) -> None:
         """Hold what Ollama says it has against what it was told; the file's checksum says nothing, it may be rewritten.
 
         Raises:
@@ -178,6 +180,12 @@ class Ollama:
         if missing:
             raise EngineError(
                 f"Ollama at {self.host} made a model without {missing[0]} that it was given; update it and try again"
+            )
+        made = shown.details.quantization_level if shown.details else None
+        if quantize and made != quantize:
+            raise EngineError(
+                f"Ollama at {self.host} was to make {quantize} of the file and says that it is {made}; leave "
+                "--quantize out, or update it and try again"
             )
 
     def _ends(self, name: str) -> bool:

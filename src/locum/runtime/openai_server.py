@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from locum.errors import EngineError, NotShownError
+from locum.errors import EngineError, NotShownError, reason_given
 from locum.runtime.llamacpp import call_of, message_for_server
 from locum.runtime.protocol import Answer, Completion, Likely, Sampling
 from locum.types import Message
@@ -240,11 +240,7 @@ class OpenAIServer:
         return EngineError(f"the server at {self.url} does not answer: {str(error) or type(error).__name__}")
 
     def _reason(self, answer: Any) -> str:
-        """What an error says, on one line and without the key that a server may quote in it."""
-        error = answer.get("error", answer) if isinstance(answer, dict) else answer
-        message = error.get("message", error) if isinstance(error, dict) else error
-        text = " ".join(str(message).split())
-        return (text.replace(self._key, "***") if self._key else text)[:200]
+        return reason_given(answer, self._key)
 
 
 class _RefusedError(EngineError):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from locum.errors import ProviderError, SettingsError
+from locum.errors import ProviderError, SettingsError, reason_given
 from locum.evaluation.agent.dialects import DIALECTS, Reply
 from locum.settings import FILE_NAME, AgentSettings
 from locum.types import Message
@@ -118,14 +118,7 @@ class Provider:
             ) from None
 
     def _reason(self, error: Any) -> str:
-        """What the provider says, on one line, without the key: a server may repeat what it was sent."""
-        body = error.body if isinstance(error.body, dict) else {}
-        inner = body.get("error")
-        said = (inner if isinstance(inner, dict) else body).get("message") or "no reason given"
-        text = " ".join(str(said).split())
-        if self._key:
-            text = text.replace(self._key, "(key)")
-        return text if len(text) <= 200 else f"{text[:199]}…"
+        return reason_given(error.body, self._key)
 
     def close(self) -> None:
         """Close the connections."""
