@@ -19,9 +19,10 @@ import tempfile
 import time
 import venv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from locum import home
 from locum.dataset import cache
@@ -35,11 +36,36 @@ from locum.sessions.discover import Log, Skipped
 from locum.sessions.scripted import write_sessions
 from locum.types import Session
 
+A = TypeVar("A")
+B = TypeVar("B")
 TEICH = "teich==0.3.6"
 WORKERS = os.cpu_count() or 1
 _UUID = re.compile(rb"([0-9a-f]{8})(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 _ID = re.compile(rb'"(msg|toolu|req)_([A-Za-z0-9]+)"')
 _WORD = re.compile(rb"\b(the|to|is|and|in)\b")
+
+
+class Watched:
+    """`Each` by worker processes, with the greatest peak memory of any of them, in kilobytes.
+
+    Workers are no children of this process, so the system does not say it once they have ended.
+    """
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self.peak = 0
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]:
+        """As `Each`."""
+        for peak, outcome in self._processes(partial(with_peak, function), items):
+            self.peak = max(self.peak, peak)
+            yield outcome
+
+
+def with_peak(function: Callable[[A], B], item: A) -> tuple[int, B]:
+    """In a worker: its peak memory so far, and what the function makes of the item."""
+    outcome = function(item)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, outcome
 
 
 class Unredacted(Redactor):
@@ -89,22 +115,23 @@ def _another(raw: bytes, copy: int) -> bytes:
 def ours(logs: Path, redacted: bool) -> dict[str, float]:
     """Extract in this process and say what it took."""
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch, Processes(WORKERS, least=0) as processes:
+    processes = Processes(WORKERS, least=0, modules=["locum.dataset.extract"])
+    with tempfile.TemporaryDirectory() as scratch, processes:
         os.environ["LOCUM_HOME"] = str(Path(scratch) / "home")
+        watched = Watched(processes)
 
         def unredacted(_: Callable[..., Any], items: Iterable[list[Log]]) -> Iterator[list[bytes | Skipped]]:
-            return processes(take_in_unredacted, items)
+            return watched(take_in_unredacted, items)
 
-        each: Any = processes if redacted else unredacted
+        each: Any = watched if redacted else unredacted
         with cache.opened(home.salt()) as readings:
             intake = take_in([logs], readings, home.salt(), silent, each)
             stats = write_dataset(
-                Path(scratch) / "dataset", intake, readings, home.salt(), allowed_terms=RESTRICTED, each=processes
+                Path(scratch) / "dataset", intake, readings, home.salt(), allowed_terms=RESTRICTED, each=watched
             )
     seconds = time.perf_counter() - started
     parent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return {"seconds": seconds, "peak_mb": (parent + WORKERS * worker) / 1000, "rows": stats.rows}
+    return {"seconds": seconds, "peak_mb": (parent + WORKERS * watched.peak) / 1000, "rows": stats.rows}
 
 
 def in_a_process(logs: Path, how: str) -> dict[str, float]:

@@ -3,9 +3,10 @@
 import gc
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
@@ -37,12 +38,14 @@ class Processes:
     process.
     """
 
-    def __init__(self, workers: int | None = None, least: int = 48 * 1024 * 1024) -> None:
+    def __init__(self, workers: int | None = None, least: int = 48 * 1024 * 1024, modules: Sequence[str] = ()) -> None:
         """Args:
         workers: at least 1; None takes one a core.
         least: bytes of input below which starting processes costs about what it saves (see `suited`).
+        modules: what the functions are made of: on Linux it is imported once for all workers.
         """
         self.least = least
+        self._modules = list(modules)
         self._workers = workers or os.cpu_count() or 1
         self._pool: ProcessPoolExecutor | None = None
 
@@ -56,9 +59,7 @@ class Processes:
     def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]:
         """As `Each`: items are taken as they are needed."""
         if self._pool is None:
-            # Spawned, not forked: whoever shows the progress may have threads, and a forked child can lock up on
-            # theirs.
-            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"), initializer=_begin)
+            self._pool = ProcessPoolExecutor(self._workers, _context(self._modules), initializer=_begin)
         coming = iter(items)
         waiting: deque[tuple[A, Future[B] | None]] = deque()
 
@@ -89,6 +90,20 @@ class Processes:
             return None
 
 
+def _context(modules: list[str]) -> multiprocessing.context.BaseContext:
+    """How workers are started.
+
+    Not forked from this process: whoever shows the progress may have threads, and a forked child can lock up on theirs.
+    On Linux they are forked from a process of its own that has imported the modules and nothing else; on others, whose
+    system libraries start threads of their own, each imports them by itself.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(modules)
+    return context
+
+
 def suited(each: Each, size: int) -> Each:
     """`each`, or `here` where these are processes and there are too few bytes of input for them."""
     return here if isinstance(each, Processes) and size < each.least else each
@@ -98,7 +113,7 @@ def _begin() -> None:
     """What a worker does first."""
     # What workers make lives shortly and hardly ever in cycles: looking for these takes a twentieth of their time.
     gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(1_000_000, 50, 50)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -34,7 +34,8 @@ def intake_of(readings: Readings, sessions: Sequence[Session], lines: Lines = NO
     log = Path("log.jsonl")
     reading = FileReading(str(log), "claude_code", tuple(sessions), lines)
     packed = redact_reading(reading, Redactor(salt, mark), "0" * 64, (stamp(str(log)),), 0)
-    return put_in_order({log: readings.keep(log, packed)})
+    [note] = readings.keep({log: packed})
+    return put_in_order({log: note})
 
 
 def write(folder: Path, sessions: Sequence[Session], lines: Lines = NO_LINES, options: Options | None = None) -> Stats:

@@ -1,18 +1,19 @@
 """Readings of session logs, kept so that a log that has not changed is not read again.
 
-    $LOCUM_HOME/readings/CODE/  DIGEST-OF-PATH.reading ...
+    $LOCUM_HOME/readings/CODE/  00000001.readings ...
 
-One file a log: what it held, redacted, as frames of compressed JSON behind a note of where they lie. It counts only
-as long as the log, and what was looked at beside it, has the same size and time of change, and only for the code and
-the salt that it was made with. One extraction at a time uses it; another one that runs meanwhile works in a folder
-of its own, as if nothing had been read before.
+A reading is what a log held, redacted, as frames of compressed JSON behind a note of where they lie; those of logs that
+were read together are in one file (`locum.dataset.bundles`). It counts only as long as the log, and what was looked at
+beside it, has the same size and time of change, and only for the code and the salt that it was made with. One
+extraction at a time uses them; another one that runs meanwhile works in a folder of its own, as if nothing had been
+read before.
 """
 
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata, resources
@@ -23,6 +24,8 @@ import zstandard
 from filelock import FileLock, Timeout
 
 from locum import files, types
+from locum.dataset import bundles
+from locum.dataset.bundles import Bundles
 from locum.errors import DatasetError
 from locum.home import home_folder
 from locum.sessions.discover import Log
@@ -77,8 +80,7 @@ class SessionNote(msgspec.Struct, frozen=True, array_like=True):
 class Frame(msgspec.Struct, frozen=True):
     """Where a session lies, for whoever unpacks it."""
 
-    reading: str
-    """The path of its log's reading."""
+    path: str
     at: int
     size: int
 
@@ -86,17 +88,13 @@ class Frame(msgspec.Struct, frozen=True):
         """The session as JSON with marks.
 
         Raises:
-            DatasetError: the reading is damaged; it is removed, so that the log is read again.
+            DatasetError: the file is damaged; it is removed, so that its logs are read again.
         """
-        with open(self.reading, "rb") as file:
-            head = int.from_bytes(file.read(_LENGTH), "big")
-            file.seek(_LENGTH + head + self.at)
-            frame = file.read(self.size)
         try:
-            return zstandard.decompress(frame)
+            return zstandard.decompress(bundles.read(self.path, self.at, self.size))
         except zstandard.ZstdError:
-            Path(self.reading).unlink(missing_ok=True)
-            raise DatasetError(f"{self.reading} was damaged and is removed: give the same command again") from None
+            Path(self.path).unlink(missing_ok=True)
+            raise DatasetError(f"{self.path} was damaged and is removed: give the same command again") from None
 
 
 class LogNote(msgspec.Struct, frozen=True):
@@ -125,57 +123,73 @@ class Readings:
     """The readings in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._used: set[Path] = set()
+        self._bundles = Bundles(folder, _SUFFIX)
+        self._frames: dict[bytes, int] = {}
+        """How far from the beginning of its reading the first frame of a log is that was found or kept."""
 
     def find(self, log: Log) -> LogNote | None:
         """The note of a log that is as it was when it was read; None where it has to be read."""
-        path = self._place(log)
-        note = _note(path)
-        if note is None:
+        name = _name(log)
+        read = self._note(name)
+        if read is None:
             return None
+        note, first = read
         newest = max(found.changed for found in note.stamps)
         if note.read - newest < _SETTLED_NS or any(stamp(found.path) != found for found in note.stamps):
             return None
-        self._used.add(path)
+        self._frames[name] = first
         return note
 
-    def keep(self, log: Log, packed: bytes) -> LogNote:
-        """Keep what `pack` made of a log."""
-        path = self._place(log)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # Not `files.atomic_path`, which looks through the folder for leftovers: there is one file here for every log.
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(packed)
-        os.replace(partial, path)
-        self._used.add(path)
-        head = int.from_bytes(packed[:_LENGTH], "big")
-        return msgspec.json.decode(packed[_LENGTH : _LENGTH + head], type=LogNote)
+    def keep(self, packed: Mapping[Log, bytes]) -> list[LogNote]:
+        """Keep what `pack` made of logs that were read together.
+
+        Returns:
+            their notes, in the same order.
+        """
+        if not packed:
+            return []
+        named = {_name(log): reading for log, reading in packed.items()}
+        self._bundles.keep(named)
+        notes = []
+        for name, reading in named.items():
+            first = self._frames[name] = _LENGTH + int.from_bytes(reading[:_LENGTH], "big")
+            notes.append(msgspec.json.decode(reading[_LENGTH:first], type=LogNote))
+        return notes
 
     def frame(self, log: Log, note: SessionNote) -> Frame:
         """Where one session of a log lies that was found or kept."""
-        return Frame(str(self._place(log)), note.at, note.size)
+        name = _name(log)
+        place = self._bundles.place(name)
+        assert place is not None
+        return Frame(place.path, place.at + self._frames[name] + note.at, note.size)
 
     def prune(self) -> None:
         """Remove what was neither found nor kept: logs that are gone leave nothing here."""
-        for path in self._folder.iterdir():
-            note = None if path in self._used else _note(path)
-            if path not in self._used and (note is None or stamp(note.stamps[0].path).size < 0):
-                path.unlink(missing_ok=True)
+        self._bundles.prune(self._wanted)
 
-    def _place(self, log: Log) -> Path:
-        # With the path as it was named: sessions show it.
-        name = hashlib.sha256(f"{os.path.abspath(log)}\0{log}".encode("utf-8", "surrogateescape")).hexdigest()
-        return self._folder / f"{name[:40]}{_SUFFIX}"
+    def _wanted(self, name: bytes) -> bool:
+        if name in self._frames:
+            return True
+        read = self._note(name)
+        return read is not None and stamp(read[0].stamps[0].path).size >= 0
+
+    def _note(self, name: bytes) -> tuple[LogNote, int] | None:
+        """The note at the beginning of a reading, and where it ends; None where there is no whole one."""
+        place = self._bundles.place(name)
+        if place is None:
+            return None
+        try:
+            with open(place.path, "rb") as file:
+                file.seek(place.at)
+                first = _LENGTH + int.from_bytes(file.read(_LENGTH), "big")
+                return msgspec.json.decode(file.read(first - _LENGTH), type=LogNote), first
+        except (OSError, msgspec.MsgspecError, OverflowError, MemoryError):
+            return None
 
 
-def _note(reading: Path) -> LogNote | None:
-    """The note at the beginning of a reading; None where there is no whole one."""
-    try:
-        with reading.open("rb") as file:
-            return msgspec.json.decode(file.read(int.from_bytes(file.read(_LENGTH), "big")), type=LogNote)
-    except (OSError, msgspec.MsgspecError, OverflowError, MemoryError):
-        return None
+def _name(log: Log) -> bytes:
+    # With the path as it was named: sessions show it.
+    return hashlib.sha256(f"{os.path.abspath(log)}\0{log}".encode("utf-8", "surrogateescape")).digest()[:20]
 
 
 @contextmanager

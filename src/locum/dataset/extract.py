@@ -57,7 +57,7 @@ def extract(
     """
     salt = home.salt()
     allowed = consent.allowed(allow_terms)
-    with cache.opened(salt, agents) as readings, Processes() as processes:
+    with cache.opened(salt, agents) as readings, Processes(modules=[__name__]) as processes:
         intake = take_in(sources, readings, salt, progress, each or processes, agents)
         check(Counter(placed.note.model for placed in intake.sessions), allowed, "session")
         before_writing()

@@ -119,8 +119,10 @@ def take_in(
     batches = _batches(sizes)
     take = suited(each, sum(sizes.values()))(partial(take_in_logs, salt=salt, agents=agents), batches)
     for batch, taken in zip(batches, take, strict=True):
-        for log, outcome in zip(batch, taken, strict=True):
-            read[log] = outcome if isinstance(outcome, Skipped) else readings.keep(log, outcome)
+        outcomes_of = dict(zip(batch, taken, strict=True))
+        read |= {log: outcome for log, outcome in outcomes_of.items() if isinstance(outcome, Skipped)}
+        packed = {log: outcome for log, outcome in outcomes_of.items() if isinstance(outcome, bytes)}
+        read |= zip(packed, readings.keep(packed), strict=True)
         done += sum(sizes[log] for log in batch)
         progress("reading sessions", done, total, f"{len(known) + len(read)} of {len(logs)} files")
     outcomes = {log: known.get(log) or read[log] for log in logs}
