@@ -40,8 +40,11 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("shard", [False, True], ids=["the whole base each", "the base dealt out"])
 @pytest.mark.parametrize("top", [None, 1], ids=["all layers", "the top one"])
-def test_two_workers_end_where_one_process_ends(address: str, tiny_base: Base, tmp_path: Path, top: int | None) -> None:
+def test_two_workers_end_where_one_process_ends(
+    address: str, tiny_base: Base, tmp_path: Path, top: int | None, shard: bool
+) -> None:
     from safetensors.torch import load_file
 
     rows = many_rows()
@@ -59,6 +62,7 @@ def test_two_workers_end_where_one_process_ends(address: str, tiny_base: Base, t
         lambda work, done, total, note="": seen.append(done),
         observe=observed.append,
         device=EXACT,
+        shard=shard,
     )
     here = train(rows, held_out, tiny_base, tmp_path / "one", options, device=EXACT)
     two, one = (files.read_jsonl(tmp_path / name / "metrics.jsonl", Metric) for name in ("two", "one"))

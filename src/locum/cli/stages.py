@@ -128,6 +128,7 @@ def train(
     canaries: bool = False,
     tracker: str | None = None,
     ray: str | None = None,
+    shard: bool = False,
 ) -> dict[str, Any]:
     """Rows to an adapter."""
     from locum.dataset.store import read_rows
@@ -142,7 +143,7 @@ def train(
     key = training_key(rows, base, options)
     rows = _with_canaries(rows, resolved, run, options.seed) if canaries else rows
     with tracked(tracker, run, options) as told:
-        trained: Any = trainer(ray)(rows, valid, resolved, run, options, progress, observe=told)
+        trained: Any = trainer(ray, shard)(rows, valid, resolved, run, options, progress, observe=told)
     if ray is None:  # a cluster's speed says nothing about this computer's
         timing = timings.Timing(
             base=base,

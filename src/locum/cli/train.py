@@ -30,6 +30,9 @@ def train(
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: HOST:PORT, auto or local."),
     ] = None,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="With --ray: deal a base that is too large for one worker out over all.")
+    ] = False,
     force: o.Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -39,6 +42,10 @@ def train(
     top = o.top_layers(layers)
     if track not in (None, *o.TRACKERS):
         raise typer.BadParameter(f"{track!r} is none of {', '.join(o.TRACKERS)}", param_hint="--track")
+    if shard and ray is None:
+        raise typer.BadParameter(
+            "needs --ray ADDRESS: there is nobody here to share the base with", param_hint="--shard"
+        )
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         import shutil
 
@@ -71,7 +78,15 @@ def train(
             skip_bad=skip_bad,
         )
         trained = stages.train(
-            out / "dataset", o.settled(base), out, options, voice.progress, canaries, tracker=track, ray=ray
+            out / "dataset",
+            o.settled(base),
+            out,
+            options,
+            voice.progress,
+            canaries,
+            tracker=track,
+            ray=ray,
+            shard=shard,
         )
         show.training(voice, trained)
         dialled = "" if strength == 1 else f", at {strength:g} times the strength that it was trained at"

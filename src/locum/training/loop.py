@@ -29,7 +29,7 @@ from locum.training.lora import adapter_state, add_lora, load_adapter_state, sav
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain, pack
 from locum.training.rows import encode_rows
-from locum.training.team import Alone, Team, nothing, share
+from locum.training.team import Alone, Team, share
 from locum.types import Row
 
 
@@ -123,10 +123,10 @@ class _Training:
     def run(self, observe: Callable[[Metric], None], team: Team, device: Device) -> TrainResult:
         self.observe, self.team, self.device = observe, team, device
         torch.manual_seed(self.options.seed)
-        self.model = load_model(self.base.folder, self.device)
+        self.model = load_model(self.base.folder, team.loads_on(device))
         self.layers = add_lora(self.model, self.options.shape, self.options.seed)
         parameters = [p for layer in self.layers.values() for p in (layer.lora_a, layer.lora_b)]
-        self.objective = self.team.join(self.model, self._share_of)
+        self.objective = self.team.join(self.model, self._share_of, device)
         optimizer = torch.optim.AdamW(parameters, lr=self.options.learning_rate, weight_decay=0.0, fused=True)
         state, self.best = self._resume(optimizer)
         for metric in state.metrics:
@@ -227,17 +227,24 @@ class _Training:
 
     def _share_of(self, batch: Sequence[TokenSequence]) -> torch.Tensor:
         """This member's part of a pack's loss: its mean over the team is the mean over the pack's response tokens."""
-        mine = share(batch, self.team.rank, self.team.size)
-        if not mine:
-            return nothing(self.layers.values())
-        return self._losses(mine).sum() * (self.team.size / sum(s.target_tokens for s in batch))
+        return self._mine(batch).sum() * (self.team.size / sum(s.target_tokens for s in batch))
+
+    def _mine(self, batch: Sequence[TokenSequence]) -> torch.Tensor:
+        """The losses of this member's part of a pack; of none, where it has none.
+
+        It then computes some sequence all the same and takes nothing of it: its parts of the base are needed by the
+        others, layer by layer, and they wait for its gradients.
+        """
+        if mine := share(batch, self.team.rank, self.team.size):
+            return self._losses(mine)
+        return self._losses(batch[:1])[:0]
 
     def _loss(self, sequences: Sequence[TokenSequence]) -> float:
         """Mean loss a response token, as the model stands."""
         total, count = 0.0, 0.0
         with torch.no_grad():
-            for batch in pack(share(sequences, self.team.rank, self.team.size), schedule.LOOK_TOKENS):
-                losses = self._losses(batch)
+            for batch in pack(sequences, schedule.LOOK_TOKENS):
+                losses = self._mine(batch)
                 total, count = total + float(losses.sum()), count + len(losses)
         total, count = self.team.mean([total, count])
         return total / count

@@ -1,9 +1,9 @@
 """Training on a Ray cluster through Ray Train (https://docs.ray.io/en/latest/train): data-parallel, in torch's DDP.
 
 One worker for each GPU of the cluster; where it has none, one for each node with processors. Every worker holds the
-base and the whole adapter and computes its share of each step's sequences (`locum.training.team`), so a step is the
-step of one process and the result is that of one process within rounding. A step of few sequences leaves workers
-without work: what many workers need is larger steps.
+base (or, where it is dealt out, a part of it) and the whole adapter and computes its share of each step's sequences
+(`locum.training.team`), so a step is the step of one process and the result is that of one process within rounding. A
+step of few sequences leaves workers without work: what many workers need is larger steps.
 
 The run folder has to be one that every node sees, as Ray Train's own storage: the first worker writes there what one
 process would have written, and a run that was cut goes on from there.
@@ -42,6 +42,7 @@ class _Work(msgspec.Struct, frozen=True):
     run: str
     options: TrainOptions
     device: Device | None
+    shard: bool
     version: str
 
 
@@ -56,8 +57,14 @@ def train_on_ray(
     *,
     observe: Callable[[Metric], None] = lambda metric: None,
     device: Device | None = None,
+    shard: bool = False,
 ) -> TrainResult:
     """As `locum.training.loop.train`, on the cluster at `address` (see `locum.ray_cluster.connect`).
+
+    Args:
+        address: of the cluster.
+        train_rows, valid_rows, base, run, options, progress, observe, device: as `train`.
+        shard: deal the base's decoder layers out over the workers, for a base that is too large for one of them.
 
     Raises:
         TrainingError: as `train`.
@@ -75,7 +82,7 @@ def train_on_ray(
     told = Queue(actor_options={"num_cpus": 0})
     listener = threading.Thread(target=_listen, args=(told, progress, observe), daemon=True)
     listener.start()
-    given = _Work(train_rows, valid_rows, base, str(run.resolve()), options or TrainOptions(), device, version())
+    given = _Work(train_rows, valid_rows, base, str(run.resolve()), options or TrainOptions(), device, shard, version())
     loop: Any = _train
     trainer = TorchTrainer(
         loop,
@@ -97,9 +104,9 @@ def train_on_ray(
     return msgspec.convert(finished.return_value, TrainResult)
 
 
-def trainer(address: str | None) -> Backend:
-    """Who trains: this process where `address` is None, else the cluster there."""
-    return train if address is None else partial(train_on_ray, address)
+def trainer(address: str | None, shard: bool = False) -> Backend:
+    """Who trains: this process where `address` is None, else the cluster there, `shard` as in `train_on_ray`."""
+    return train if address is None else partial(train_on_ray, address, shard=shard)
 
 
 def version() -> str:
@@ -145,7 +152,7 @@ def _train(config: dict[str, Any]) -> dict[str, Any]:
     from ray.train import get_context
     from ray.train.torch import prepare_model
 
-    from locum.training.team import Distributed
+    from locum.training.distributed import Distributed
 
     work: _Work = ray.get(config["work"])
     told, first = config["told"], get_context().get_world_rank() == 0
@@ -164,7 +171,7 @@ def _train(config: dict[str, Any]) -> dict[str, Any]:
         work.options,
         (lambda *what: told.put(what)) if first else silent,
         observe=told.put if first else lambda metric: None,
-        team=Distributed(lambda module: prepare_model(module, move_to_device=False)),
+        team=Distributed(lambda module: prepare_model(module, move_to_device=False), work.shard),
         device=work.device,
     )
     builtins: dict[str, Any] = msgspec.to_builtins(result)
