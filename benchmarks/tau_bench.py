@@ -1,6 +1,7 @@
 """Tuned against the other arms on held-out customers of tau-bench retail, whose sessions hold a ground-truth reward.
 
-    python benchmarks/tau_bench.py SOURCE... --out RUN [--base BASE] [--epochs N] [--context-chars N] [--eval-rows N]
+    python benchmarks/tau_bench.py SOURCE... --out RUN [--base BASE] [--epochs N] [--max-steps N] [--layers all|top:K]
+        [--context keep|absorb] [--context-chars N] [--eval-rows N] [--loss-rows N] [--allow-terms PROVIDER]...
 
 SOURCE are tau-bench's result files. Runs `locum run` (an unfinished run goes on; a finished one is only read) and
 prints a Markdown table of every measure of being right, arms in columns, over all held-out rows and over the verified
@@ -55,16 +56,22 @@ def main() -> None:
     parser.add_argument("--epochs", default="3")
     parser.add_argument("--context-chars", default="6000")
     parser.add_argument("--eval-rows", default="200")
+    parser.add_argument("--loss-rows", default="256")
+    parser.add_argument("--max-steps")
+    parser.add_argument("--layers", default="all")
+    parser.add_argument("--context", default="keep")
+    parser.add_argument("--allow-terms", action="append", default=[], metavar="PROVIDER")
     given = parser.parse_args()
     if not (given.out / "manifest.json").is_file():
-        settings = [f"--{name.replace('_', '-')}={getattr(given, name)}" for name in _PASSED]
+        settings = [f"--{name.replace('_', '-')}={getattr(given, name)}" for name in _PASSED if getattr(given, name)]
+        settings += [f"--allow-terms={provider}" for provider in given.allow_terms]
         command = [sys.executable, "-m", "locum.cli.main", "run", *given.sources, "--name", "tau-retail"]
         subprocess.run([*command, "--out", str(given.out), "--deploy", "none", *settings], check=True)
     for line in table(files.read_json(given.out / "evaluation" / "results.json", Results)):
         print(line)
 
 
-_PASSED = ("base", "epochs", "context_chars", "eval_rows")
+_PASSED = ("base", "epochs", "max_steps", "layers", "context", "context_chars", "eval_rows", "loss_rows")
 
 if __name__ == "__main__":
     main()

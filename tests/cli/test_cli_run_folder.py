@@ -16,8 +16,9 @@ from locum.runtime import store
 def request(**changes: Any) -> Request:
     usual: dict[str, Any] = {
         "sources": ("/logs",), "name": "x", "base": "b", "quant": "Q8_0", "deploy": "none", "max_steps": None,
-        "epochs": 3, "learning_rate": 0.002, "context_chars": 6000, "eval_rows": 64, "seed": 0, "skip_bad": False,
-        "context": "keep", "settings": None, "force": False, "patience": 3, "layers": "all",
+        "epochs": 3, "learning_rate": 0.002, "context_chars": 6000, "eval_rows": 64, "loss_rows": 256,
+        "seed": 0, "skip_bad": False, "context": "keep", "settings": None, "force": False, "patience": 3,
+        "layers": "all",
     }  # fmt: skip
     return Request(**usual | changes)
 

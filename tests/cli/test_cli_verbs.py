@@ -26,8 +26,9 @@ def test_the_verbs_one_by_one(locum: Command, logs: Path, tiny_base: Base) -> No
     deploy = ("deploy", "tuned", "--deploy", "embedded", "--name")
     assert told(*deploy, "one")["deployed"] == {"engine": "embedded", "name": "one"}
     assert told(*deploy, "one")["deployed"] == {"engine": "embedded", "name": "one"}, "it holds this very model"
-    evaluated = told("evaluate", "tuned", "--eval-rows", "2")
+    evaluated = told("evaluate", "tuned", "--eval-rows", "2", "--loss-rows", "3")
     assert evaluated["name"] == "my.model"
+    assert (evaluated["scored"]["rows"], evaluated["generated"]["rows"]) == (3, 2)  # type: ignore[index]
     assert {verdict["verdict"] for verdict in told("gate", "tuned", code=10)["verdicts"].values()} == {"INSUFFICIENT"}  # type: ignore[attr-defined]
     assert "no family 'nope'" in locum("gate", "tuned", "--family", "nope", "--json").error
     # The same rows from a folder of their own are no conflict; other rows and other things are.

@@ -50,6 +50,7 @@ def demo(
             context="keep",
             settings=None,
             eval_rows=o.DEFAULT_EVAL_ROWS,
+            loss_rows=o.DEFAULT_LOSS_ROWS,
             seed=seed,
             skip_bad=False,
             # The name is the demo's own, so a finished demo makes way for the next one; an unfinished one goes on.

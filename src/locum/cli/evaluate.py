@@ -12,6 +12,7 @@ from locum.cli.output import Debug, Json, Output, Quiet
 def evaluate(
     run: o.RunFolder,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
+    loss_rows: o.LossRows = o.DEFAULT_LOSS_ROWS,
     settings: o.Settings = None,
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Judge and count again what is there; no model is loaded.")
@@ -41,9 +42,12 @@ def evaluate(
         if rescore:
             results = stages.rescore(run)
         else:
+            from locum.evaluation.evaluate import EvaluateOptions
+
             stages.model_file_of(run)
+            options = EvaluateOptions(rows=eval_rows, loss_rows=loss_rows, repeat=repeat)
             results = stages.evaluate(
-                run, stages.model_name_of(run), stages.base_of(run), eval_rows, voice.progress, settings, repeat
+                run, stages.model_name_of(run), stages.base_of(run), options, voice.progress, settings
             )
         if provider is not None:
             results = stages.ask_agent(run, provider, voice.say, voice.progress)

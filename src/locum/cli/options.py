@@ -79,11 +79,18 @@ AllowTerms = Annotated[
     ),
 ]
 EvalRows = Annotated[int, typer.Option("--eval-rows", min=1, help="Held-out rows that base and tuned answer, at most.")]
+LossRows = Annotated[
+    int,
+    typer.Option(
+        "--loss-rows", min=1, help="Held-out rows whose loss is computed, at most; answered are some of these."
+    ),
+]
 
 DEFAULT_BASE = "smollm2:135m"
 DEFAULT_QUANT = "Q8_0"
 DEFAULT_CONTEXT = 6000
 DEFAULT_EVAL_ROWS = 64
+DEFAULT_LOSS_ROWS = 256
 DEFAULT_EPOCHS = 3
 DEFAULT_LEARNING_RATE = 2e-3
 DEFAULT_PATIENCE = 3

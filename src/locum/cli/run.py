@@ -27,6 +27,7 @@ def run(
     settings: o.Settings = None,
     allow_terms: o.AllowTerms = None,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
+    loss_rows: o.LossRows = o.DEFAULT_LOSS_ROWS,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
     canaries: o.Canaries = False,
@@ -57,6 +58,7 @@ def run(
             context=context,
             settings=settings and str(Path(settings).absolute()),
             eval_rows=eval_rows,
+            loss_rows=loss_rows,
             seed=seed,
             skip_bad=skip_bad,
             canaries=canaries,
@@ -108,7 +110,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     )
     results = run.stage(
         "evaluate",
-        lambda: stages.evaluate(folder, request.name, request.base, request.eval_rows, progress, request.settings),
+        lambda: stages.evaluate(folder, request.name, request.base, _evaluation(request), progress, request.settings),
     )
     show_evaluation.evaluation(voice, results)
     verdicts = run.stage("gate", lambda: stages.gate(folder))
@@ -143,6 +145,12 @@ def _training(request: Any) -> Any:
         seed=request.seed,
         skip_bad=request.skip_bad,
     )
+
+
+def _evaluation(request: Any) -> Any:
+    from locum.evaluation.evaluate import EvaluateOptions
+
+    return EvaluateOptions(rows=request.eval_rows, loss_rows=request.loss_rows)
 
 
 def summary(

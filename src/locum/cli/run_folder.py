@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     context: str
     settings: str | None
     eval_rows: int
+    loss_rows: int
     seed: int
     skip_bad: bool
     canaries: bool = False

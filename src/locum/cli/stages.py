@@ -339,10 +339,9 @@ def quantization_of(model: Path) -> str:
 
 
 def evaluate(
-    run: Path, name: str, base: str, eval_rows: int, progress: Progress, settings: str | None = None, repeat: int = 1
+    run: Path, name: str, base: str, options: Any, progress: Progress, settings: str | None = None
 ) -> dict[str, Any]:
     """Agent, base and tuned on held-out rows."""
-    from locum.evaluation.evaluate import EvaluateOptions
     from locum.evaluation.evaluate import evaluate as measure
     from locum.evaluation.losses import Model
     from locum.export.base_file import base_model_file
@@ -357,7 +356,7 @@ def evaluate(
         Model(base_model_file(resolved, renderer, quantization_of(model), progress), resolved.folder),
         Model(model, run / "fused"),
         renderer,
-        EvaluateOptions(rows=eval_rows, repeat=repeat),
+        options,
         progress,
         load_settings(settings).lexicons,
     )
