@@ -34,6 +34,7 @@ def test_into_ollama_and_out_again(locum: Command, fake: FakeOllama, exported_ru
     assert deployed["logprobs"] is None
     assert list(fake.made) == ["tiny:latest"]
     assert "does not tell its log-probabilities" in said.err
+    assert "deployed in ollama: ollama run tiny\n" in said.err
     assert "8 more" not in said.err
     assert "prompts as in training" in said.err
     assert "'tiny' exists already" in locum("deploy", str(exported_run), "--name", "tiny", "--json", env=where).error

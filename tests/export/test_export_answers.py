@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shape_models import SHAPES, write_shape
+from shape_models import write_shape
 from small_models import LOOKUP, lookup, many_rows, row, says, user
 from test_export_parity import Echo
 
@@ -15,7 +15,7 @@ from locum.export.conversations import answers_with_calls, conversations
 from locum.export.gguf_file import write_gguf
 from locum.export.parity import certify
 from locum.runtime.llamacpp import LlamaCpp
-from locum.training.base import Base, resolve_base
+from locum.training.base import Base
 from locum.training.chat_template import Renderer, parse_response
 from locum.types import Message, ToolCall
 
@@ -34,22 +34,6 @@ def test_a_turn_that_the_engine_does_not_end(engine: LlamaCpp, tiny_renderer: Re
     other.end = 1
     with pytest.raises(ExportError, match=r"llama\.cpp does not stop at '<\|im_start\|>'.*goes on with"):
         certify(other, engine, [])
-
-
-@pytest.mark.parametrize("name", ["mistral", "qwen3", "gemma3"])
-def test_every_kind_of_template_ends_turns_and_gives_calls_back(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / "base"
-    folder.mkdir()
-    write_shape(folder, name)
-    renderer = Renderer(folder)
-    write_gguf(folder, resolve_base(str(folder)), renderer, tmp_path / "m.gguf", "F16", "m")
-    with LlamaCpp(tmp_path / "m.gguf", context=1024) as served:
-        found = certify(renderer, served, many_rows())
-    assert found.refused == ()
-    assert found.stops is not None
-    assert found.stops.token == ("<end_of_turn>" if "gemma" in name else SHAPES[name]["eos"])
-    assert found.calls is not None
-    assert (found.calls.answers, found.calls.calls) == (6, 7)
 
 
 class Steered(Echo):

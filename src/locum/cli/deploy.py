@@ -60,10 +60,12 @@ def deploy(
 
 
 def _tell(voice: Output, done: dict[str, Any]) -> None:
+    from locum.cli.show import talking
+
     if "served" in done:
         _tell_served(voice, done)
         return
-    voice.say(f"deployed in {done['engine']}: locum chat {done['name']}" if done["name"] else "deployed nowhere")
+    voice.say(f"deployed in {done['engine']}: {talking(done)}" if done["name"] else "deployed nowhere")
     if done["engine"] != "ollama":
         return
     rendering = done["rendering"]

@@ -105,4 +105,10 @@ def closing(voice: Output, folder: Path, report: str, deployed: dict[str, Any]) 
     voice.say(f"run     {folder}")
     voice.say(f"report  {report}")
     if deployed["name"]:
-        voice.say(f"talk    locum chat {deployed['name']} --beside base     (in {deployed['engine']})")
+        voice.say(f"talk    {talking(deployed)}     (in {deployed['engine']})")
+
+
+def talking(deployed: dict[str, Any]) -> str:
+    """The command that talks to a deployed model; Ollama does not keep its base to show beside it."""
+    name = deployed["name"]
+    return f"ollama run {name}" if deployed["engine"] == "ollama" else f"locum chat {name} --beside base"

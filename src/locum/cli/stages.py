@@ -215,7 +215,7 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
     from locum.export.log_probabilities import cost_rows
     from locum.export.modelfile import describe_for_ollama, modelfile
     from locum.export.parity import certify
-    from locum.export.read_back import check_weights
+    from locum.export.read_back import check_end, check_weights
     from locum.runtime.llamacpp import LlamaCpp
     from locum.runtime.scorer import Scorer
     from locum.training.device import Device
@@ -238,6 +238,7 @@ def export(run: Path, name: str, base: str, quant: str, progress: Progress) -> d
         write_gguf(run / "fused", resolved, renderer, gguf, quant, name, progress)
         progress("certify", 0, 1)
         weights = check_weights(gguf, run / "fused")
+        check_end(gguf, renderer)
         exact = Device("cpu", "float32")
         # A wider window than the file claims would make the engine choose other rotary factors (LongRoPE).
         window = min(8192, context_length(AutoConfig.from_pretrained(run / "fused")))

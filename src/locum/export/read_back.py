@@ -1,4 +1,5 @@
-"""Reading a written model file back: every tensor must be the fused model's, within its type's rounding."""
+"""Reading a written model file back: every tensor must be the fused model's, within its type's rounding, and the end of
+a turn training's."""
 
 import math
 from pathlib import Path
@@ -7,6 +8,7 @@ import msgspec
 import numpy as np
 
 from locum.errors import ExportError
+from locum.training.chat_template import Renderer
 from locum.training.gguf_base import hf_tensors, open_gguf
 from locum.training.gguf_layout import tensor_names
 
@@ -67,3 +69,22 @@ def check_weights(model: Path, folder: Path) -> WeightAgreement:
             f"to {kinds[worst]} can be ({bound:.1%}): the file was written wrong"
         )
     return WeightAgreement(tensors=len(errors), max_relative_error=errors[worst], bound=bound)
+
+
+def check_end(model: Path, renderer: Renderer) -> None:
+    """Hold the end of a turn that a model file names against training's.
+
+    llama.cpp also knows some ends by their text (`<|im_end|>`, `<end_of_turn>`), where a wrong one would not show.
+
+    Raises:
+        ExportError: it names none, or another.
+    """
+    field = open_gguf(model).get_field("tokenizer.ggml.eot_token_id")
+    named = None if field is None else int(field.contents())
+    if named != renderer.end:
+        token = renderer.tokenizer.convert_ids_to_tokens
+        said = "no token" if named is None else repr(token(named))
+        raise ExportError(
+            f"the model file names {said} as the end of a turn, and training ends it with {token(renderer.end)!r}: "
+            "the file was written wrong"
+        )
