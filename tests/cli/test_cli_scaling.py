@@ -30,6 +30,9 @@ def test_a_plan_says_what_could_be_shown_and_learns_what_training_takes(
     assert (found["minutes"], found["accuracy"]) == (None, None)
     assert {family["family"] for family in found["families"]} >= {"tool_decision", "reply"}
     assert all(not family["can_pass"] for family in found["families"])
+    (judged,) = (family for family in found["families"] if family["judged"])
+    assert f"the gate would count {judged['judged']} of the rows held out, from" in first.err
+    assert f"as much evidence as {judged['worth']:.1f} unrelated rows; it needs 29" in first.err
     train = ("train", "data", "--base", str(tiny_base.folder), "--out", "run", "--max-steps", "2", "--rank", "4")
     trained = locum(*train, "--lambda", "0.5", "--json")
     assert trained.code == 0, trained.err

@@ -89,7 +89,7 @@ def test_families_stand_with_the_nearest_first(tmp_path: Path) -> None:
     assert [line.family for line in lines] == ["tool_decision", "code_review", "reply", "post"]
     assert lines[0].short == "31 sessions short"
     assert lines[3].short == ""
-    assert lines[0].seen == "9 held-out rows of 6 sessions, worth 7.4 independent ones"
+    assert lines[0].seen == "9 held-out rows of 6 sessions, as much evidence as 7.4 unrelated rows"
 
 
 def test_funnel_steps_down_from_turns_to_rows() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from locum.cli import options as o
-from locum.cli.output import Debug, Json, Output, Quiet
+from locum.cli.output import Debug, Json, Output, Quiet, count
 
 
 def plan(
@@ -62,15 +62,22 @@ def _plan(dataset: Path, base: str, voice: Output, epochs: int, max_steps: int |
 
 
 def _family(voice: Output, family: dict[str, Any]) -> None:
+    from locum.trust.gate import MIN_SESSIONS
+
     voice.say(
-        f"{family['family']}: {family['train_rows']:,} training rows; {family['held_out_rows']:,} held out,"
-        f" of {family['held_out_sessions']} sessions",
+        f"{family['family']}: {count(family['train_rows'], 'training row')}; {family['held_out_rows']:,} held out,"
+        f" of {count(family['held_out_sessions'], 'session')}",
         style="bold",
     )
-    voice.say(
-        f"  the gate would count {family['judged']} of {family['judged_sessions']} sessions, worth"
-        f" {family['worth']:.1f} of {family['floor']} independent ones"
-    )
+    if family["judged"]:
+        voice.say(
+            f"  the gate would count {family['judged']:,} of the rows held out,"
+            f" from {count(family['judged_sessions'], 'session')}; it needs {MIN_SESSIONS} sessions"
+        )
+        voice.say(
+            "  rows of one session are alike, so these are as much evidence as"
+            f" {family['worth']:.1f} unrelated rows; it needs {family['floor']}"
+        )
     record = f" ({family['recordings_needed']} more recorded)" if family["recordings_needed"] else ""
     voice.say(f"  {family['reason']}{record}")
 
@@ -78,4 +85,4 @@ def _family(voice: Output, family: dict[str, Any]) -> None:
 def _cost(found: dict[str, Any]) -> str:
     if found["minutes"] is None:
         return "time not known: no training of this base was timed on this computer yet"
-    return f"about {found['minutes']:.1f} minutes, by {found['timed']} earlier trainings of this base here"
+    return f"about {found['minutes']:.1f} minutes, by {count(found['timed'], 'earlier training')} of this base here"

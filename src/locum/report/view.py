@@ -188,7 +188,7 @@ def _family_line(verdict: Verdict) -> FamilyLine:
     missing = _short(verdict)
     seen = f"{figures.count(verdict.rows, 'held-out row')} of {figures.count(verdict.sessions, 'session')}"
     if verdict.effective_rows is not None and verdict.rows:
-        seen += f", worth {figures.number(verdict.effective_rows, 1)} independent ones"
+        seen += f", as much evidence as {figures.number(verdict.effective_rows, 1)} unrelated rows"
     return FamilyLine(
         family=visible(verdict.family),
         verdict=visible(verdict.verdict),

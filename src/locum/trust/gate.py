@@ -145,7 +145,7 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -
     verified = len(judged) / len(decided) if decided else 0.0
     checks = [
         Check("sessions", sessions >= MIN_SESSIONS, f"{sessions} of at least {MIN_SESSIONS}"),
-        Check("rows", worth >= floor, f"{len(judged)} worth {worth:.1f} of at least {floor} independent ones"),
+        Check("rows", worth >= floor, f"{len(judged)}, as much as {worth:.1f} unrelated ones, of at least {floor}"),
     ]
     if decided:
         checks.append(Check("verified", verified >= MIN_VERIFIED, f"{verified:.0%} of at least {MIN_VERIFIED:.0%}"))
@@ -182,7 +182,7 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -
     target = max(MIN_SESSIONS, math.ceil(planned / per_session - 1e-9))
     if sessions < MIN_SESSIONS or worth < floor:
         needed = target - sessions
-        seen = f"{len(judged)} rows of {sessions} held-out sessions, worth {worth:.0f} independent ones"
+        seen = f"{len(judged)} rows of {sessions} held-out sessions, as much evidence as {worth:.0f} unrelated rows"
         return verdict(
             "INSUFFICIENT",
             f"Too little to judge by: {seen}; {_more(sessions, needed, evidence.test_share)}.",

@@ -1,7 +1,7 @@
 """Before anything is trained: what could be shown at all, from the rows alone.
 
 The gate has floors that no model can jump (`locum.trust.gate`): so many held-out sessions, so many verified decisions
-worth so many independent ones. Whether a dataset reaches them is known before the first step.
+worth as many independent ones as its margin asks for. Whether a dataset reaches them is known before the first step.
 """
 
 import math
@@ -28,7 +28,8 @@ class FamilyPlan(msgspec.Struct, frozen=True, kw_only=True):
     judged_sessions: int
     worth: float
     """What these are worth as independent rows, were all of them right. One session alone is worth one row, however
-    many it holds: nothing shows that its rows are more."""
+    many it holds: nothing shows that its rows are more. Several sessions can be worth more rows than they are, since
+    rows of a session are alike only in part (`evaluation.statistics`)."""
     floor: int
     """Independent rows that the gate needs with not one loss."""
     can_pass: bool
