@@ -67,8 +67,8 @@ class Held:
         self._text = OncePerMessage(_text)
         self._details = OncePerMessage(lambda message: _details(spoken(message)))
         self._scan: BytesAhoCorasick | None = None
-        self._words = _Index(session.messages, self._words_of)
-        self._lines = _Index(session.messages, lambda text: _long_lines(text.lower()))
+        self._words = _Index(session.messages)
+        self._lines = _Index(session.messages)
 
     def missing(self, turn: Turn, prompt: Sequence[Message]) -> tuple[str, ...]:
         """The details of the turn's response that the session held before it and the prompt does not.
@@ -93,10 +93,10 @@ class Held:
         before = self._before(turn)
         missing = set()
         if words:
-            self._words.hear(before)
+            self._words.hear(before, self._words_of)
             missing = {word for word in words if self._words.holds(word.encode())}
         if quotes:
-            self._lines.hear(before)
+            self._lines.hear(before, _lines_of)
         for quote in quotes:
             if all(self._lines.holds(line) for line in quote):
                 missing.update(quote)
@@ -145,21 +145,26 @@ def _text(message: Message) -> str:
 class _Index:
     """Which pieces the messages hold that others than the agent wrote, as far as anyone has asked."""
 
-    def __init__(self, messages: Sequence[Message], pieces: Callable[[str], Iterable[Any]]) -> None:
+    def __init__(self, messages: Sequence[Message]) -> None:
         self._messages = messages
-        self._pieces = pieces
         self._held: set[Any] = set()
         self._done = 0
 
-    def hear(self, before: int) -> None:
-        """Take in the messages up to this position that have not been taken in yet."""
+    def hear(self, before: int, pieces: Callable[[str], Iterable[Any]]) -> None:
+        """Take in the messages up to this position that have not been taken in yet.
+
+        Args:
+            before: the position.
+            pieces: the pieces of a text, always the same function. It is not kept: what knows this index and is known
+                by it would keep a whole session in memory until cycles are looked for.
+        """
         for at in range(self._done, before):
             message = self._messages[at]
             if message.role != "assistant":
                 text = message.content
-                self._held.update(self._pieces(text[:_LONGEST]))
+                self._held.update(pieces(text[:_LONGEST]))
                 if len(text) > _LONGEST:
-                    self._held.update(self._pieces(text[max(_LONGEST, len(text) - _LONGEST) :]))
+                    self._held.update(pieces(text[max(_LONGEST, len(text) - _LONGEST) :]))
         self._done = max(self._done, before)
 
     def holds(self, piece: Any) -> bool:
@@ -194,6 +199,10 @@ def _is_detail(word: str) -> bool:
         return _STANDARDS.fullmatch(word) is None
     stem, _, ending = word.rpartition(".")
     return len(stem) >= _STEM and _FILE.fullmatch(ending) is not None and _KNOWN.fullmatch(stem) is None
+
+
+def _lines_of(text: str) -> list[str]:
+    return _long_lines(text.lower())
 
 
 def _long_lines(text: str) -> list[str]:
