@@ -9,6 +9,7 @@ programs take turns. Peak memory is that of the parent plus that of its largest 
 
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import resource
@@ -63,9 +64,10 @@ class Watched:
 
 
 def with_peak(function: Callable[[A], B], item: A) -> tuple[int, B]:
-    """In a worker: its peak memory so far, and what the function makes of the item."""
+    """What the function makes of the item, and in a worker its peak memory so far."""
     outcome = function(item)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, outcome
+    worker = multiprocessing.parent_process() is not None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if worker else 0, outcome
 
 
 class Unredacted(Redactor):

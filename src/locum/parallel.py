@@ -6,9 +6,10 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import Protocol, TypeVar
 
 A = TypeVar("A")
@@ -34,8 +35,8 @@ def here(function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, N
 class Processes:
     """Worker processes on this computer, started at the first use and kept until the end of the `with` block.
 
-    Functions and items must be picklable. Where a worker is killed, or none can start, the rest is done in this
-    process.
+    Functions and items must be picklable. Until the first worker has started, items are done in this process; so is the
+    rest where a worker is killed, or none can start.
     """
 
     def __init__(self, workers: int | None = None, least: int = 48 * 1024 * 1024, modules: Sequence[str] = ()) -> None:
@@ -58,9 +59,9 @@ class Processes:
 
     def __call__(self, function: Callable[[A], B], items: Iterable[A]) -> Generator[B, None, None]:
         """As `Each`: items are taken as they are needed."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._workers, _context(self._modules), initializer=_begin)
         coming = iter(items)
+        if self._pool is None:
+            yield from self._start(function, coming)
         waiting: deque[tuple[A, Future[B] | None]] = deque()
 
         def send() -> None:
@@ -81,6 +82,18 @@ class Processes:
                 send()
         finally:
             wait([future for _, future in waiting if future is not None and not future.cancel()])
+
+    def _start(self, function: Callable[[A], B], items: Iterator[A]) -> Iterator[B]:
+        """Start the workers; what this process does meanwhile: their imports leave a core idle for as long as some
+        megabytes of logs take."""
+        self._pool = ProcessPoolExecutor(self._workers, _context(self._modules), initializer=_begin)
+        starting = threading.Thread(target=self._submit, args=(int, 0))
+        starting.start()
+        try:
+            while starting.is_alive() and (some := list(islice(items, 1))):
+                yield function(some[0])
+        finally:
+            starting.join()
 
     def _submit(self, function: Callable[[A], B], item: A) -> Future[B] | None:
         assert self._pool is not None

@@ -39,6 +39,7 @@ def after_long_work(told: str, *then: Message, tools: tuple[dict[str, Any], ...]
         ("order W4417", "Your order is W4417.", ()),  # too short to be an id
         ("order #W441798", "Your order is #W441798.", ("w441798",)),
         ("order #W441798", "Your order is #w441798!", ("w441798",)),
+        ("order #\u212a441798", "Your order is #K441798.", ("k441798",)),  # the Kelvin sign's small letter is a k
         ("card 30912", "Charged to 30912.", ("30912",)),
         ("limit 30000", "The limit is 30000.", ()),
         ("took 12500ms", "It took 12500ms.", ()),

@@ -245,6 +245,11 @@ def test_schemas_and_source_are_redacted_names_are_not() -> None:
     assert made.source == "/Users/<USER_1>/x.jsonl"
 
 
+@pytest.mark.parametrize("text", ["ls /home/marta/home/j.doe", "ls " + "x " * 200 + "/home/marta/home/j.doe"])
+def test_a_folder_within_a_home_is_nobodys(text: str) -> None:
+    assert [text[found.start : found.end] for found in find(text)] == ["marta"]
+
+
 pieces = st.sampled_from(
     [value for _, before, value, after in PLANTED for value in (before, value, before + value + after)]
     + LOOK_ALIKES

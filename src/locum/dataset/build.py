@@ -152,7 +152,7 @@ class _Walk:
         if self._held.missing(turn, prompt):
             return "rests_on_missing"
         messages = (*prompt, turn.response)
-        content = sha256(b"".join(map(self._content, messages))).hexdigest()
+        content = sha256(b"".join(self._content.of(messages))).hexdigest()
         structure, family = self._families(turn, prompt)
         row = Row(
             id=digest([structure, content, self._tools]),
@@ -173,7 +173,7 @@ class _Walk:
             documents=in_force(self._standing, turn.index),
         )
         self.rows.append(row)
-        self.lines.append(assemble_row(row, tuple(map(self._encoded, messages)), self._encoded_tools))
+        self.lines.append(assemble_row(row, self._encoded.of(messages), self._encoded_tools))
         return Made(
             id=row.id,
             content=bytes.fromhex(content)[:16],

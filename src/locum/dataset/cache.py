@@ -124,12 +124,13 @@ class Readings:
 
     def __init__(self, folder: Path) -> None:
         self._bundles = Bundles(folder, _SUFFIX)
+        self._names: dict[Log, bytes] = {}
         self._frames: dict[bytes, int] = {}
         """How far from the beginning of its reading the first frame of a log is that was found or kept."""
 
     def find(self, log: Log) -> LogNote | None:
         """The note of a log that is as it was when it was read; None where it has to be read."""
-        name = _name(log)
+        name = self._name(log)
         read = self._note(name)
         if read is None:
             return None
@@ -148,7 +149,7 @@ class Readings:
         """
         if not packed:
             return []
-        named = {_name(log): reading for log, reading in packed.items()}
+        named = {self._name(log): reading for log, reading in packed.items()}
         self._bundles.keep(named)
         notes = []
         for name, reading in named.items():
@@ -158,7 +159,7 @@ class Readings:
 
     def frame(self, log: Log, note: SessionNote) -> Frame:
         """Where one session of a log lies that was found or kept."""
-        name = _name(log)
+        name = self._name(log)
         place = self._bundles.place(name)
         assert place is not None
         return Frame(place.path, place.at + self._frames[name] + note.at, note.size)
@@ -173,6 +174,15 @@ class Readings:
         read = self._note(name)
         return read is not None and stamp(read[0].stamps[0].path).size >= 0
 
+    def _name(self, log: Log) -> bytes:
+        """What its reading is kept under."""
+        name = self._names.get(log)
+        if name is None:
+            # With the path as it was named: sessions show it.
+            path = f"{os.path.abspath(log)}\0{log}".encode("utf-8", "surrogateescape")
+            name = self._names[log] = hashlib.sha256(path).digest()[:20]
+        return name
+
     def _note(self, name: bytes) -> tuple[LogNote, int] | None:
         """The note at the beginning of a reading, and where it ends; None where there is no whole one."""
         place = self._bundles.place(name)
@@ -185,11 +195,6 @@ class Readings:
                 return msgspec.json.decode(file.read(first - _LENGTH), type=LogNote), first
         except (OSError, msgspec.MsgspecError, OverflowError, MemoryError):
             return None
-
-
-def _name(log: Log) -> bytes:
-    # With the path as it was named: sessions show it.
-    return hashlib.sha256(f"{os.path.abspath(log)}\0{log}".encode("utf-8", "surrogateescape")).digest()[:20]
 
 
 @contextmanager

@@ -56,7 +56,8 @@ def size(messages: Iterable[Message]) -> int:
     for message in messages:
         total += MESSAGE_CHARS + len(message.content)
         for call in message.tool_calls:
-            total += len(call.name) + len(msgspec.json.encode(call.arguments).decode())
+            arguments = msgspec.json.encode(call.arguments)
+            total += len(call.name) + (len(arguments) if arguments.isascii() else len(arguments.decode()))
     return total
 
 

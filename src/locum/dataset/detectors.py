@@ -11,6 +11,7 @@ ACM 18, 1975), and the exact patterns run only there.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
@@ -31,11 +32,19 @@ class Finding(NamedTuple):
     """True where only the words around it gave it away, so that the same value may stand bare elsewhere."""
 
 
-def find(text: str) -> list[Finding]:
+_SHORT = 256
+"""Characters up to which a text is looked for among the last ones: paths and arguments come again and again."""
+
+
+def find(text: str) -> Sequence[Finding]:
     """Spans of secrets and personal data in `text`, in order, none overlapping.
 
     Where detectors overlap the span that begins first wins, of those the longest.
     """
+    return _found(text) if len(text) > _SHORT else _found_before(text)
+
+
+def _found(text: str) -> tuple[Finding, ...]:
     plain = _unescaped(text)
     # One byte a character, so that places in it are places in the text.
     raw = plain.encode("ascii", "replace")
@@ -49,20 +58,23 @@ def find(text: str) -> list[Finding]:
             spans += _private_keys(plain)
         if not seen.isdisjoint(_HOME_LITERALS):
             # Windows paths have backslashes before their names: `C:\Users\nina`.
-            spans += _homes(text, plain)
+            spans += _homes(text, plain, literals)
         if not seen.isdisjoint(_ACCOUNT_LITERALS):
             spans += _accounts(plain)
     if "@" in text or b"%40" in seen:
         spans += [*_addresses(plain), *_prompts(plain)]
     found += [Finding(*span) for span in spans]
     if len(found) < 2:
-        return found
+        return tuple(found)
     found.sort(key=lambda finding: (finding.start, -finding.end))
     kept = [found[0]]
     for finding in found[1:]:
         if finding.start >= kept[-1].end:
             kept.append(finding)
-    return kept
+    return tuple(kept)
+
+
+_found_before = lru_cache(maxsize=4096)(_found)
 
 
 _HOME_LITERALS = frozenset({b"/users", b"\\users", b"/home", b"\\home", b"-users-", b"-home-"})
@@ -73,7 +85,11 @@ _SCAN = BytesAhoCorasick(_LITERALS, implementation=Implementation.DFA)
 _ESCAPED = re.compile(r"\\[nrt]")
 _WHITE = {"\\n": "\n\n", "\\r": "\n\n", "\\t": "\t\t"}
 _COLOUR = re.compile(r"(?:\x1b|\\(?:u001b|x1b|033|e))\[[0-9;]{0,16}m")
-_WRITTEN_COLOUR = re.compile(r"\\(?:u001b|x1b|033|e)\[")
+_WRITTEN_COLOURS = ("\\u001b[", "\\x1b[", "\\033[", "\\e[")
+
+
+def _white(escaped: re.Match[str]) -> str:
+    return _WHITE[escaped[0]]
 
 
 def _unescaped(text: str) -> str:
@@ -83,8 +99,8 @@ def _unescaped(text: str) -> str:
     """
     coloured = "\x1b" in text
     if "\\" in text:
-        coloured = coloured or _WRITTEN_COLOUR.search(text) is not None
-        text = _ESCAPED.sub(lambda match: _WHITE[match[0]], text)
+        coloured = coloured or any(map(text.__contains__, _WRITTEN_COLOURS))
+        text = _ESCAPED.sub(_white, text)
     return _COLOUR.sub(lambda match: "\n" * len(match[0]), text) if coloured else text
 
 
@@ -130,12 +146,14 @@ def _addresses(text: str) -> Sequence[Span]:
 
 # --- account names in paths -----------------------------------------------------------------------
 
-_HOME = (
-    ("/Users", re.compile(r"/Users\\*/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
-    ("/home", re.compile(r"/home\\*/([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
-    ("\\Users", re.compile(r"\\Users\\{1,8}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
-    ("\\home", re.compile(r"\\home\\{1,8}([A-Za-z0-9][A-Za-z0-9._-]{0,63})")),
-)
+# By the literal, in lower case, that stands at the beginning of each.
+_HOME = {
+    b"/users": re.compile(r"/Users\\*/([A-Za-z0-9][A-Za-z0-9._-]{0,63})"),
+    b"/home": re.compile(r"/home\\*/([A-Za-z0-9][A-Za-z0-9._-]{0,63})"),
+    b"\\users": re.compile(r"\\Users\\{1,8}([A-Za-z0-9][A-Za-z0-9._-]{0,63})"),
+    b"\\home": re.compile(r"\\home\\{1,8}([A-Za-z0-9][A-Za-z0-9._-]{0,63})"),
+}
+_HOME_OF = [_HOME.get(literal) for literal in _LITERALS]
 # Agents name folders after the working directory, with every other character as "-".
 _DASHED_HOME = re.compile(r"(?<![\w.~-])-(?:Users|home)-([A-Za-z0-9]{1,64})((?:-[A-Za-z0-9]{1,64}){0,4})")
 # Where else an account's name stands: in what `ls -l`, `env` and a shell's prompt print, and in `chown`.
@@ -154,21 +172,25 @@ _NOBODYS_HOME = re.compile(
 )
 
 
-def _homes(text: str, plain: str) -> Sequence[Span]:
+def _homes(text: str, plain: str, literals: Sequence[tuple[int, int, int]]) -> Sequence[Span]:
     found: list[Span] = []
     names = set[str]()
-    for literal, pattern in _HOME:
-        if literal not in text:
+    past: dict[int, int] = {}
+    for number, at, _ in literals:
+        pattern = _HOME_OF[number]
+        if pattern is None or at < past.get(number, 0):
             continue
-        for match in pattern.finditer(text):
-            name = match[1].rstrip(".-")
-            at = match.start()
-            if not name or _NOBODYS_HOME.fullmatch(name):
-                continue
-            if literal[0] == "/" and at and _is_inside_a_path(plain, at):
-                continue  # a folder or a web route of that name further down
-            found.append((match.start(1), match.start(1) + len(name), "USER"))
-            names.add(name)
+        match = pattern.match(text, at)
+        if match is None:
+            continue
+        past[number] = match.end()
+        name = match[1].rstrip(".-")
+        if not name or _NOBODYS_HOME.fullmatch(name):
+            continue
+        if text[at] == "/" and at and _is_inside_a_path(plain, at):
+            continue  # a folder or a web route of that name further down
+        found.append((match.start(1), match.start(1) + len(name), "USER"))
+        names.add(name)
     if "-Users-" in text or "-home-" in text:
         found += _dashed_homes(text, {re.sub(r"[^A-Za-z0-9]", "-", name) for name in names})
     return found

@@ -144,7 +144,7 @@ class Redactor:
         """The text with every secret replaced. Text that UTF-8 cannot hold (half a surrogate pair) gets
         `?`."""
         if not text.isascii():
-            text = text.encode("utf-8", "replace").decode("utf-8").replace(_FENCE, "\ufffd")
+            text = _encodable(text).replace(_FENCE, "\ufffd")
         findings = find(text)
         if not findings:
             return text
@@ -213,6 +213,14 @@ def canonical_form(kind: str, value: str) -> str:
     if kind in ("PHONE", "CARD", "IBAN"):
         return "".join(filter(str.isalnum, value))
     return value
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def _map_value(value: Any, change: Callable[[Any, str], Any], name: str) -> Any:

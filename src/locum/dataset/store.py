@@ -56,7 +56,7 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     signals: tuple[Signal, ...] = ()
 
 
-class _Locum(msgspec.Struct, frozen=True, omit_defaults=True):
+class _About(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     session: str
     lineage: str
@@ -71,7 +71,16 @@ class _Locum(msgspec.Struct, frozen=True, omit_defaults=True):
     shortened: int = 0
     refines: str | None = None
     documents: tuple[str, ...] = ()
+
+
+class _Locum(_About, frozen=True):
     notes: tuple[_Note, ...] = ()
+
+
+class _WrittenLocum(_About, frozen=True):
+    """`_Locum`, its notes encoded already."""
+
+    notes: list[msgspec.Raw] = []
 
 
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,9 +92,9 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Written(msgspec.Struct, frozen=True):
     """`_Line`, its parts encoded already."""
 
-    messages: tuple[msgspec.Raw, ...]
+    messages: list[msgspec.Raw]
     tools: msgspec.Raw | msgspec.UnsetType
-    locum: dict[str, Any]
+    locum: _WrittenLocum
 
 
 class _Id(msgspec.Struct, frozen=True):
@@ -128,18 +137,24 @@ def encode_row(row: Row) -> bytes:
 
 def assemble_row(row: Row, messages: Sequence[EncodedMessage], tools: msgspec.Raw | msgspec.UnsetType) -> bytes:
     """What `encode_row` makes of a row whose messages and tools are encoded already."""
-    about = {name: getattr(row, name) for name in _ALWAYS}
-    about |= {name: value for name, default in _OTHERWISE if (value := getattr(row, name)) != default}
-    about["notes"] = [message.note for message in messages]
-    return _encode(_Written(tuple(message.wire for message in messages), tools, about))
-
-
-_ALWAYS = tuple(field.name for field in msgspec.structs.fields(_Locum) if field.required)
-_OTHERWISE = tuple(
-    (field.name, field.default)
-    for field in msgspec.structs.fields(_Locum)
-    if not field.required and field.name != "notes"
-)
+    about = _WrittenLocum(
+        row.id,
+        row.session,
+        row.lineage,
+        row.turn,
+        row.family,
+        row.tier,
+        row.format,
+        row.source,
+        row.time,
+        row.provider,
+        row.model,
+        row.shortened,
+        row.refines,
+        row.documents,
+        [message.note for message in messages],
+    )
+    return _encode(_Written([message.wire for message in messages], tools, about))
 
 
 def decode_row(line: bytes) -> Row:

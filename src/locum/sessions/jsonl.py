@@ -16,6 +16,8 @@ BOM = b"\xef\xbb\xbf"
 """The byte order mark that some editors put before UTF-8."""
 HEAD = 1 << 16
 """Bytes at the beginning of a file by which its format is recognised."""
+_BUFFER = 1 << 17
+"""Bytes that are read at once: lines of logs are long."""
 MAX_DEPTH = 100
 """Arguments and schemas nested deeper than this are refused: written out again inside a row they would hit
 Python's recursion limit far away from the file that is to blame."""
@@ -44,7 +46,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_BUFFER) as file:
         for number, raw in enumerate(file, 1):
             yield number, (raw.removeprefix(BOM) if number == 1 else raw).strip()
 
@@ -101,6 +103,10 @@ def decode_line(decoder: msgspec.json.Decoder[T], raw: bytes) -> list[T]:
     Raises:
         BadRecord: as `decode`, for any of them.
     """
+    try:
+        return [decoder.decode(raw)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
     try:
         return [decode(decoder, raw)]
     except BadRecord:

@@ -12,6 +12,7 @@ from locum.types import BadLine, Lines
 _Fate = tuple[Literal["", "used", "noise", "unknown", "bad"], str]
 _NONE: _Fate = ("", "")
 _USED: _Fate = ("used", "")
+_USED_CODE = 1
 _MANY = 10_000
 """Kinds that are told apart: names of kinds come out of logs, and may be as many as lines."""
 _FURTHER = "(further kinds)"
@@ -30,13 +31,16 @@ class Ledger:
         self._file = str(path)
         # Two bytes a line: a file may hold nothing but line breaks, hundreds of millions of them.
         self._fates = array("H")
-        self._codes: dict[_Fate, int] = {_NONE: 0, _USED: 1}
+        self._codes: dict[_Fate, int] = {_NONE: 0, _USED: _USED_CODE}
         self._kinds: list[_Fate] = [_NONE, _USED]
 
     def used(self, *lines: int) -> None:
         """The lines went into a session."""
+        fates, kinds = self._fates, self._kinds
         for line in lines:
-            if self._fate(line)[0] != "unknown":
+            if line < len(fates) and (not fates[line] or kinds[fates[line]][0] != "unknown"):
+                fates[line] = _USED_CODE
+            elif line >= len(fates):
                 self._set(line, _USED)
 
     def noise(self, line: int, kind: str) -> None:
@@ -81,7 +85,7 @@ class Ledger:
         return self._kinds[self._fates[line]] if line < len(self._fates) else _NONE
 
     def _set_first(self, line: int, fate: _Fate) -> None:
-        if self._fate(line) is _NONE:
+        if line >= len(self._fates) or not self._fates[line]:
             self._set(line, fate)
 
     def _set(self, line: int, fate: _Fate) -> None:

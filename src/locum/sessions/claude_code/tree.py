@@ -54,6 +54,7 @@ def _threads(entries: Iterable[Entry]) -> list[list[Entry]]:
     thread_of: dict[str, str] = {}  # uuid -> key of its thread
     keys: list[tuple[str, Entry]] = []
     current = "main "
+    session: str | None = None  # of the line that `current` was made for
     for entry in entries:
         above = thread_of.get(entry.parent or "")
         if entry.sidechain:
@@ -64,8 +65,16 @@ def _threads(entries: Iterable[Entry]) -> list[list[Entry]]:
             else:
                 key = f"side {entry.line}"
         else:
-            key = current = f"main {entry.session}" if entry.session is not None else current
-            if above is not None and above.startswith("main ") and _root(joined, above) != _root(joined, key):
+            if entry.session is not None and entry.session != session:
+                session = entry.session
+                current = f"main {session}"
+            key = current
+            if (
+                above is not None
+                and above != key
+                and above.startswith("main ")
+                and _root(joined, above) != _root(joined, key)
+            ):
                 joined[_root(joined, key)] = _root(joined, above)
         if entry.uuid is not None:
             thread_of[entry.uuid] = key
