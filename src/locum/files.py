@@ -19,6 +19,7 @@ import msgspec
 T = TypeVar("T")
 PARTIAL = ".partial-"
 """How the name of everything begins that is being written, replaced or removed."""
+_CANONICAL = msgspec.json.Encoder(order="deterministic")
 _LEFT = re.compile(re.escape(PARTIAL) + r"(?P<process>\d+)-(?P<purpose>old-|gone-|)(?P<name>.+)")
 
 
@@ -162,4 +163,4 @@ def sha256_file(path: Path) -> str:
 
 def digest(value: Any) -> str:
     """Hex SHA-256 of a value's canonical JSON (sorted keys)."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value)).hexdigest()

@@ -22,6 +22,7 @@ from locum.settings import FamilyRule
 from locum.types import ENDORSED, Drop, Message, Row, Session, Tier
 
 _EXCERPT = 200
+_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +216,7 @@ def _content(message: Message) -> bytes:
     """The same for two messages that differ in spacing and in the ids of their calls alone."""
     calls = [[call.name, call.arguments] for call in message.tool_calls]
     content = [message.role, " ".join(message.content.split()), calls]
-    return sha256(msgspec.json.encode(content, order="deterministic")).digest()
+    return sha256(_ENCODER.encode(content)).digest()
 
 
 def model_of(session: Session) -> str:

@@ -227,7 +227,10 @@ def _gather(value: Any, name: str, found: list[tuple[str, str]]) -> None:
         found.append((name, value))
     elif isinstance(value, dict):
         for key, item in value.items():
-            _gather(item, key, found)
+            if isinstance(item, str):  # as most are
+                found.append((key, item))
+            else:
+                _gather(item, key, found)
     elif isinstance(value, list):
         for item in value:
             _gather(item, name, found)

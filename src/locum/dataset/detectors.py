@@ -85,7 +85,7 @@ _SCAN = BytesAhoCorasick(_LITERALS, implementation=Implementation.DFA)
 _ESCAPED = re.compile(r"\\[nrt]")
 _WHITE = {"\\n": "\n\n", "\\r": "\n\n", "\\t": "\t\t"}
 _COLOUR = re.compile(r"(?:\x1b|\\(?:u001b|x1b|033|e))\[[0-9;]{0,16}m")
-_WRITTEN_COLOURS = ("\\u001b[", "\\x1b[", "\\033[", "\\e[")
+_WRITTEN_COLOUR = re.compile(r"\\(?:u001b|x1b|033|e)\[")
 
 
 def _white(escaped: re.Match[str]) -> str:
@@ -99,7 +99,7 @@ def _unescaped(text: str) -> str:
     """
     coloured = "\x1b" in text
     if "\\" in text:
-        coloured = coloured or any(map(text.__contains__, _WRITTEN_COLOURS))
+        coloured = coloured or _WRITTEN_COLOUR.search(text) is not None
         text = _ESCAPED.sub(_white, text)
     return _COLOUR.sub(lambda match: "\n" * len(match[0]), text) if coloured else text
 

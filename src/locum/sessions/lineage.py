@@ -64,7 +64,9 @@ def lineages(members: Sequence[Member]) -> list[str]:
         if one.id in named:
             link(one.id, one.lineage)
         for key in split_keys(one.keys):
-            link(first_with.setdefault(key, one.lineage), one.lineage)
+            first = first_with.setdefault(key, one.lineage)
+            if first != one.lineage:
+                link(first, one.lineage)
     return [root(one.lineage) for one in members]
 
 
