@@ -14,7 +14,8 @@ from locum import files
 from locum.dataset.store import encode_row, read_rows
 from locum.errors import DatasetError, RunError
 from locum.evaluation import nll
-from locum.evaluation.anatomy.measure import STRENGTHS, AnatomyOptions, measure
+from locum.evaluation.anatomy.measure import AnatomyOptions, measure
+from locum.evaluation.anatomy.passes import STRENGTHS
 from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.encode import encode
 from locum.evaluation.losses import plan_rows
@@ -159,7 +160,7 @@ def run(dataset: Path, tiny_base: Base, tmp_path_factory: pytest.TempPathFactory
 def test_an_anatomy_looks_at_every_checkpoint_and_strength(
     run: Path, tiny_base: Base, tiny_renderer: Renderer, ladder: Scaling
 ) -> None:
-    found = measure(run, tiny_base.folder, tiny_renderer, AnatomyOptions(train_rows=4), scaling=ladder)
+    found = measure(run, tiny_base, tiny_renderer, AnatomyOptions(train_rows=4), scaling=ladder)
     assert found == files.read_json(run / "anatomy" / "anatomy.json", Anatomy)
     assert found.steps[0] == 0
     assert found.steps[-1] == 8
@@ -182,7 +183,7 @@ def test_a_run_without_checkpoints_says_what_to_do(
     run: Path, tiny_base: Base, tiny_renderer: Renderer, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="holds no checkpoints"):
-        measure(tmp_path, tiny_base.folder, tiny_renderer)
+        measure(tmp_path, tiny_base, tiny_renderer)
 
 
 @pytest.mark.parametrize(("kind", "strength", "least", "most"), [("F32", 0.5, 0.0, 1e-3), ("Q4_0", 1.0, 1e-3, 5.0)])
@@ -207,7 +208,7 @@ def test_quantization_is_a_perturbation_like_any_other(
     fuse(tiny_base, whole / "adapter", whole / "fused", tiny_renderer)
     (whole / "model").mkdir()
     write_gguf(whole / "fused", tiny_base, tiny_renderer, whole / "model" / f"x.{kind}.gguf", kind, "x")
-    found = measure(whole, tiny_base.folder, tiny_renderer, AnatomyOptions(train_rows=2))
+    found = measure(whole, tiny_base, tiny_renderer, AnatomyOptions(train_rows=2))
     assert (found.model_file, found.strength) == (f"x.{kind}.gguf", strength)
     assert any("0.5 times the strength" in note for note in found.notes) == (strength == 0.5)
     costs = [part.quantized for part in (*found.classes, *found.families, *found.choices)]

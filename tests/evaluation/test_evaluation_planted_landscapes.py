@@ -7,7 +7,6 @@ import pytest
 
 from locum.dataset.extract import extract
 from locum.dataset.store import encode_row, read_rows
-from locum.evaluation.anatomy import measure as measuring
 from locum.evaluation.anatomy.measure import AnatomyOptions, measure
 from locum.sessions.scripted import write_sessions
 from locum.training.backend import TrainOptions
@@ -27,9 +26,7 @@ def drawn_by_chance(folder: Path, seed: int, sessions: int) -> list[Row]:
 
 
 @pytest.mark.slow
-def test_manner_falls_and_chance_is_never_learned(
-    small_base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_manner_falls_and_chance_is_never_learned(small_base: Base, tmp_path: Path) -> None:
     run = tmp_path / "run"
     splits = {"train": drawn_by_chance(tmp_path / "seen", 1, 40), "valid": [], "test": []}
     splits["test"] = [row for row in drawn_by_chance(tmp_path / "unseen", 99, 40) if row.family != "post"]
@@ -37,8 +34,9 @@ def test_manner_falls_and_chance_is_never_learned(
     for split, rows in splits.items():
         (run / "dataset" / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
     train(splits["train"], [], small_base, run, TrainOptions(max_steps=48, patience=0))
-    monkeypatch.setattr(measuring, "STRENGTHS", (1.0,))
-    found = measure(run, small_base.folder, Renderer(small_base.folder), AnatomyOptions(rows=66, train_rows=2))
+    found = measure(
+        run, small_base, Renderer(small_base.folder), AnatomyOptions(rows=66, train_rows=2, strengths=(1.0,))
+    )
     parts = {part.response.name: part.response for part in found.classes}
     choices = {part.response.name: part.response for part in found.choices}
     for response in (*parts.values(), *choices.values()):

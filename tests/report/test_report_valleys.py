@@ -137,6 +137,15 @@ def test_every_class_of_tokens_has_a_meaning() -> None:
     assert set(CLASSES) <= set(MEANINGS)
 
 
+def test_a_map_says_where_it_was_cross_fitted(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    write_json(run / "anatomy" / "anatomy.json", msgspec.structs.replace(ANATOMY, folds=5))
+    assert "Cross-fitted over 5 folds, 14 sessions." in Reader(report(run)).text
+    assert "Cross-fitted over 5 folds, 14 sessions." in (run / "report.md").read_text("utf-8")
+    write_json(run / "anatomy" / "anatomy.json", ANATOMY)
+    assert "ross-fitted" not in report(run)
+
+
 def test_no_anatomy_is_no_map() -> None:
     assert valley_map(None) is None
     found = valley_map(msgspec.structs.replace(ANATOMY, families=(), choices=(), shift=(), exhibits=()))

@@ -11,8 +11,19 @@ from locum.cli.output import Debug, Json, Output, Quiet
 
 def anatomy(
     run: o.RunFolder,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Held-out rows to look at, at most.")] = 64,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, help="Held-out rows to look at, at most; of all folds together.")
+    ] = 64,
     train_rows: Annotated[int, typer.Option("--train-rows", min=1, help="Training rows beside them.")] = 24,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            min=2,
+            metavar="K",
+            help="Cross-fit: train K adapters anew, each on the other folds' sessions, and hold every row out once.",
+        ),
+    ] = None,
     scaling: Annotated[
         Path | None,
         typer.Option("--scaling", metavar="FILE", help="What `locum scaling` wrote of these rows (RUN/scaling.json)."),
@@ -35,8 +46,21 @@ def anatomy(
         scaling = scaling or (own if own.is_file() else None)
         ladder = None if scaling is None else read_scaling(scaling, run / "dataset")
         lexicons = load_settings(settings).lexicons
+        if folds:
+            _require(run / "dataset", folds)
         base, renderer = stages.prepared(stages.base_of(run), voice.progress)
-        options = AnatomyOptions(rows=rows, train_rows=train_rows)
-        found = msgspec.to_builtins(measure(run, base.folder, renderer, options, voice.progress, lexicons, ladder))
+        options = AnatomyOptions(rows=rows, train_rows=train_rows, folds=folds or 0)
+        found = msgspec.to_builtins(measure(run, base, renderer, options, voice.progress, lexicons, ladder))
         show_anatomy.anatomy(voice, found)
         voice.result({"run": str(run), **found})
+
+
+def _require(dataset: Path, folds: int) -> None:
+    """Refuse more folds than there can be before anything is fetched or trained."""
+    from locum.dataset.split import SPLITS
+    from locum.dataset.store import read_rows
+    from locum.evaluation.anatomy.folds import kin, too_many
+
+    there = len(set(kin([row for split in SPLITS for row in read_rows(dataset, split)]).values()))
+    if there < folds:
+        raise typer.BadParameter(too_many(folds, there), param_hint="--folds")

@@ -17,7 +17,7 @@ from locum.dataset.forget import Kin, digests_of, holds
 from locum.runtime import store
 
 _REPORT = "report.html"
-_DERIVED = (".training", "fused", "evaluation", _REPORT)
+_DERIVED = (".training", ".folds", "fused", "evaluation", "anatomy", _REPORT)
 """What else in a run is made out of the rows."""
 
 

@@ -117,7 +117,7 @@ class Output:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop_bars()
-        if error is None or isinstance(error, typer.Exit | SystemExit | BrokenPipeError):
+        if error is None or isinstance(error, typer.Exit | typer.BadParameter | SystemExit | BrokenPipeError):
             return
         if self.debug:
             traceback.print_exception(error)

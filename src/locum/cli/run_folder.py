@@ -106,7 +106,7 @@ class Run:
             # In this order an interruption leaves a whole old run, or the beginning of the new one.
             files.remove(self._records)
             files.write_json(self.folder / _REQUEST, self.request)
-            for name in (".training", *_ARTEFACTS):
+            for name in (".training", ".folds", *_ARTEFACTS):
                 files.remove(self.folder / name)
         files.sweep_partials(self.folder)
 

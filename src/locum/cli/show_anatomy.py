@@ -10,8 +10,9 @@ _SHOWN = 14
 
 def anatomy(voice: Output, found: dict[str, Any]) -> None:
     """The classes by what fell there, then decisions, then what is said that the base would not say."""
+    crossed = f", cross-fitted over {found['folds']} folds," if found["folds"] else ""
     voice.say(
-        f"{found['rows']} held-out rows of {found['sessions']} sessions at {len(found['steps'])} checkpoints"
+        f"{found['rows']} held-out rows of {found['sessions']} sessions{crossed} at {len(found['steps'])} checkpoints"
         f" (step {found['steps'][0]} to {found['steps'][-1]})",
         style="bold",
     )

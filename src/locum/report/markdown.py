@@ -60,7 +60,7 @@ def _funnel(page: Page) -> list[str]:
 
 
 def _valleys(found: Map) -> list[str]:
-    parts = ["## Valleys and plateaus", escaped(found.sentence)]
+    parts = ["## Valleys and plateaus", escaped(" ".join(filter(None, (found.sentence, found.crossed))))]
     heads = ("what", "tokens", "nats per token", "share", "type", "instance", "label", "best strength", "quantization")
     for ground in found.grounds:
         rows = [

@@ -82,6 +82,8 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
     model_file: str
     """What is compared with full precision; empty where nothing is."""
     sentence: str
+    crossed: str
+    """Over how many folds and sessions it was cross-fitted; empty where it was not."""
     shift: tuple[Shifted, ...]
     shift_sentence: str
     exhibits: tuple[Exhibit, ...]
@@ -106,6 +108,7 @@ def valley_map(anatomy: Anatomy | None) -> Map | None:
         steps=", ".join(f"{step:,}" for step in anatomy.steps),
         model_file=visible(anatomy.model_file),
         sentence=_sentence(anatomy),
+        crossed=_crossed(anatomy),
         shift=tuple(_visible_shift(one) for one in anatomy.shift),
         shift_sentence=_shift_sentence(anatomy.shift),
         exhibits=tuple(_visible_exhibit(one) for one in anatomy.exhibits),
@@ -167,6 +170,12 @@ def _sentence(anatomy: Anatomy) -> str:
         said.append(f"{figures.count(undecided, 'class', 'classes')} undetermined")
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _crossed(anatomy: Anatomy) -> str:
+    if not anatomy.folds:
+        return ""
+    return f"Cross-fitted over {anatomy.folds} folds, {figures.count(anatomy.sessions, 'session')}."
 
 
 def _shift_sentence(shift: Sequence[Shifted]) -> str:

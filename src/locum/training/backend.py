@@ -96,9 +96,10 @@ class Backend(Protocol):
     ) -> TrainResult:
         """Train an adapter for `base` and write it into `run`.
 
-        It leaves `adapter/` in PEFT's format with `base.json` (name and fingerprint of the base), `metrics.jsonl` (a
-        `Metric` a line, the first one the base's held-out loss), and `checkpoints/` as `training.checkpoints` names
-        them; each whole or not at all. The loss is that of `training.loss`: the mean over a step's response tokens.
+        It leaves `adapter/` in PEFT's format with `base.json` (name and fingerprint of the base) and `options.json`
+        (the options), `metrics.jsonl` (a `Metric` a line, the first one the base's held-out loss), and `checkpoints/`
+        as `training.checkpoints` names them; each whole or not at all. The loss is that of `training.loss`: the mean
+        over a step's response tokens.
 
         Args:
             train_rows, valid_rows: what to learn from, and what is held out to see when to stop (may be empty).

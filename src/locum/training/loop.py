@@ -28,6 +28,7 @@ from locum.training.load import context_length, load_model
 from locum.training.lora import adapter_state, add_lora, load_adapter_state, save_adapter
 from locum.training.loss import split_by_row, target_losses
 from locum.training.packing import TokenSequence, chain, pack
+from locum.training.recipe import OPTIONS
 from locum.training.rows import encode_rows
 from locum.training.team import Alone, Team, share
 from locum.types import Row
@@ -322,6 +323,7 @@ class _Training:
             partial.mkdir()
             save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
             files.write_json(partial / "base.json", {"name": self.base.name, "fingerprint": self.base.fingerprint()})
+            files.write_json(partial / OPTIONS, self.options)
         files.remove(self.work)
 
 

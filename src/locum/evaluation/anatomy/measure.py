@@ -1,5 +1,7 @@
 """A run's checkpoints on held-out and on training rows, and the adapter at every strength. Writes `RUN/anatomy/`.
 
+With folds the checkpoints are those of every fold (`cross_fit`), and what is one artefact's stays the run's own.
+
 The checkpoints are the adapter's, on the base in torch: an anatomy looks at how training went, and nothing before the
 last step was ever a model file. The shipped file is looked at beside them, and what it says is in the run's evaluation,
 which is read where it is there.
@@ -16,12 +18,11 @@ from locum import files
 from locum.dataset.store import read_rows
 from locum.errors import RunError
 from locum.evaluation import nll
-from locum.evaluation.anatomy import summary
+from locum.evaluation.anatomy import cross_fit, summary
 from locum.evaluation.anatomy.exhibits import exhibits
+from locum.evaluation.anatomy.passes import STRENGTHS, at_strength, look, plan_of
 from locum.evaluation.anatomy.results import Anatomy, Shifted
 from locum.evaluation.anatomy.shift import shifts
-from locum.evaluation.encode import encode
-from locum.evaluation.losses import plan_rows
 from locum.evaluation.results import Gains, Results, Sample
 from locum.evaluation.sample import choose
 from locum.evaluation.scaling.forecast import Forecast
@@ -31,13 +32,16 @@ from locum.progress import Progress, silent
 from locum.runtime.adapter_scorer import AdapterScorer
 from locum.runtime.scorer import Scorer
 from locum.settings import Lexicons
+from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.checkpoints import Checkpoint, list_checkpoints
-from locum.training.lora import read_shape
+from locum.training.lora import WEIGHTS, read_shape
 from locum.types import Message, Row
 
-STRENGTHS = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 FOLDER = "anatomy"
+OF_THE_RUN = (
+    "Of this run's own adapter and its test rows alone: type and instance, quantization, token shift, rows shown."
+)
 
 
 class AnatomyOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +52,15 @@ class AnatomyOptions(msgspec.Struct, frozen=True, kw_only=True):
     train_rows: int = 24
     """Training rows, for what training remembers of its own rows."""
     seed: int = 0
+    folds: int = 0
+    """Cross-fit over so many; 0: the run's own test rows."""
+    strengths: tuple[float, ...] = STRENGTHS
+    """Of the ray."""
 
 
 def measure(
     run: Path,
-    base: Path,
+    base: Base,
     renderer: Renderer,
     options: AnatomyOptions | None = None,
     progress: Progress = silent,
@@ -64,9 +72,9 @@ def measure(
     Args:
         run: a trained run; its evaluation adds type, instance, token shift and exhibits where it is there, its model
             file what quantization did.
-        base: the base's folder.
+        base: the run's base.
         renderer: the base's.
-        options: caps.
+        options: caps, folds.
         progress: told about scoring.
         lexicons: the user's own words, by which tokens are told apart.
         scaling: a ladder over the same dataset, for the second axis.
@@ -81,47 +89,63 @@ def measure(
     if len(points) < 2:
         raise RunError(f"{str(run)!r} holds no checkpoints: train it again with `locum train`, which keeps them")
     train, test = read_rows(run / "dataset", "train"), read_rows(run / "dataset", "test")
-    held_out = _plan(choose(test, options.rows, options.seed), train, renderer, lexicons)
+    held_out = plan_of(choose(test, options.rows, options.seed), train, renderer, lexicons)
     if not held_out.rows:
         raise RunError(f"{str(run)!r} holds nothing out that can be scored, so nothing can be looked at: add sessions")
-    trained = _plan(choose(train, options.train_rows, options.seed), train, renderer, lexicons)
     results, samples = _evaluated(run)
-    shape = read_shape(run / "adapter")
-    with AdapterScorer(base, shape) as scorer:
-        along = [_at(scorer, point, (held_out, trained), progress) for point in points]
-        kept = Checkpoint(points[-1].step, run / "adapter" / "adapter_model.safetensors")
-        ray = _ray(scorer, kept, held_out, progress)
-        file = _model_file(run)
-        written = nll.empty() if file is None else _written(scorer, shape.strength, ray, held_out, progress)
+    shape, file = read_shape(run / "adapter"), _model_file(run)
+    kept = Checkpoint(points[-1].step, run / "adapter" / WEIGHTS)
+    crossed, notes = None, _notes(results, scaling, shape.strength)
+    if options.folds:
+        caps = (options.rows, options.train_rows)
+        crossed, of_folds = cross_fit.cross_fit(
+            run, base, options.folds, caps, options.seed, options.strengths, progress, lexicons
+        )
+        notes = (*of_folds, OF_THE_RUN, *notes)
+    with AdapterScorer(base.folder, shape) as scorer:
+        scorer.use(kept)
+        if crossed is None:
+            trained = plan_of(choose(train, options.train_rows, options.seed), train, renderer, lexicons)
+            seen = look(scorer, points, kept, (held_out, trained), options.strengths, progress)
+        else:
+            seen = crossed
+        own = seen.ray if crossed is None else nll.empty()
+        written = (
+            nll.empty()
+            if file is None
+            else _written(scorer, shape.strength, options.strengths, own, held_out, progress)
+        )
         shift = _shift(scorer, samples, train, test, renderer, lexicons, progress)
     tables = summary.Measured(
-        held_out=nll.together([table for table, _ in along]),
-        trained=nll.together([table for _, table in along]),
-        ray=ray,
+        held_out=seen.held_out,
+        trained=seen.trained,
+        ray=seen.ray,
         deployed=written if file is None else _deployed(file, run / "fused", written, held_out, progress),
     )
-    classes, families, choices = _known(results.gains if results else None, scaling)
+    classes, families, choices = _known(results.gains if results else None, scaling, options.strengths)
     anatomy = Anatomy(
-        steps=tuple(point.step for point in points),
-        rows=len(held_out.rows),
-        sessions=len({planned.row.lineage for planned in held_out.rows}),
-        train_rows=len(trained.rows),
+        steps=tuple(seen.held_out["step"].unique().sort()),
+        rows=seen.held_out["row"].n_unique(),
+        sessions=seen.held_out["lineage"].n_unique(),
+        train_rows=seen.trained["row"].n_unique(),
+        folds=options.folds,
         classes=summary.class_parts(tables, classes),
         families=summary.family_parts(tables, families),
         choices=summary.choice_parts(tables, choices),
-        strengths=STRENGTHS,
+        strengths=options.strengths,
         strength=shape.strength,
         model_file="" if file is None else file.name,
         shift=shift,
         exhibits=exhibits(nll.read(run / "evaluation" / "nll.parquet"), samples) if results else (),
         seconds=time.monotonic() - started,
-        notes=_notes(results, scaling, shape.strength),
+        notes=notes,
     )
     _write(run / FOLDER, anatomy, tables)
+    cross_fit.clean(run)
     return anatomy
 
 
-def _known(gains: Gains | None, scaling: Scaling | None) -> tuple[summary.Evidence, ...]:
+def _known(gains: Gains | None, scaling: Scaling | None, strengths: tuple[float, ...]) -> tuple[summary.Evidence, ...]:
     """What is known of classes, families and choices beside their curves."""
     of_classes = {**gains.classes, "all": gains.all} if gains else {}
     of_families = gains.families if gains else {}
@@ -129,38 +153,9 @@ def _known(gains: Gains | None, scaling: Scaling | None) -> tuple[summary.Eviden
     if scaling:
         ladders = ({**scaling.classes, "all": scaling.all}, scaling.families, scaling.choices)
     return tuple(
-        summary.Evidence(gains=known, forecasts=ladder, strengths=STRENGTHS)
+        summary.Evidence(gains=known, forecasts=ladder, strengths=strengths)
         for known, ladder in zip((of_classes, of_families, {}), ladders, strict=True)
     )
-
-
-def _plan(rows: Sequence[Row], train: Sequence[Row], renderer: Renderer, lexicons: Lexicons | None) -> Plan:
-    encoded, _ = encode(rows, renderer)
-    return plan_rows([row for row in rows if row.id in encoded], encoded, train, (), renderer, lexicons)
-
-
-def _at(
-    scorer: AdapterScorer, point: Checkpoint, plans: tuple[Plan, Plan], progress: Progress
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    scorer.use(point)
-    held_out, trained = (
-        plan.score(scorer, arm="tuned", model=point.path.name, step=point.step, contexts="own", progress=progress).table
-        for plan in plans
-    )
-    return held_out, trained
-
-
-def _ray(scorer: AdapterScorer, kept: Checkpoint, plan: Plan, progress: Progress) -> pl.DataFrame:
-    """The held-out rows at every strength of the kept adapter; in the table `step` numbers the strengths."""
-    scorer.use(kept)
-    tables = [_at_strength(scorer, strength, number, plan, progress) for number, strength in enumerate(STRENGTHS)]
-    return nll.together(tables)
-
-
-def _at_strength(scorer: AdapterScorer, strength: float, number: int, plan: Plan, progress: Progress) -> pl.DataFrame:
-    scorer.set_strength(strength)
-    name = f"strength {strength:g}"
-    return plan.score(scorer, arm="tuned", model=name, step=number, contexts="own", progress=progress).table
 
 
 def _model_file(run: Path) -> Path | None:
@@ -169,20 +164,27 @@ def _model_file(run: Path) -> Path | None:
     return found[0] if found and (run / "fused").is_dir() else None
 
 
-def _written(scorer: AdapterScorer, strength: float, ray: pl.DataFrame, plan: Plan, progress: Progress) -> pl.DataFrame:
-    """The held-out rows with the adapter at the strength at which it was written, as step 0: off the ray, where it is
-    one of the ray's, as nearly always."""
-    if strength in STRENGTHS:
-        at = pl.lit(0, ray.schema["step"])
-        return ray.filter(pl.col("step") == STRENGTHS.index(strength)).with_columns(step=at)
-    return _at_strength(scorer, strength, 0, plan, progress)
+def _written(
+    scorer: AdapterScorer,
+    strength: float,
+    strengths: Sequence[float],
+    ray: pl.DataFrame,
+    rows: Plan,
+    progress: Progress,
+) -> pl.DataFrame:
+    """The held-out rows with the adapter at the strength at which it was written, as step 0: off the run's own ray,
+    where it is one of the ray's, as nearly always."""
+    if ray.is_empty() or strength not in strengths:
+        return at_strength(scorer, strength, 0, rows, progress)
+    first = pl.lit(0, ray.schema["step"])
+    return ray.filter(pl.col("step") == strengths.index(strength)).with_columns(step=first)
 
 
-def _deployed(file: Path, fused: Path, written: pl.DataFrame, plan: Plan, progress: Progress) -> pl.DataFrame:
+def _deployed(file: Path, fused: Path, written: pl.DataFrame, rows: Plan, progress: Progress) -> pl.DataFrame:
     """The run's model file by its dequantized weights, as step 1 beside the adapter as written. Both compute alike, so
     that what differs is what fusing and quantizing did to the weights."""
     with Scorer(file, fused) as scorer:
-        table = plan.score(scorer, arm="tuned", model=file.name, step=1, contexts="own", progress=progress).table
+        table = rows.score(scorer, arm="tuned", model=file.name, step=1, contexts="own", progress=progress).table
     return nll.together([written, table])
 
 
@@ -198,15 +200,16 @@ def _shift(
     """What the tuned model wrote in the evaluation, under the base."""
     rows = {row.id: row for row in test}
     answers = [_answered(rows[sample.row], sample) for sample in samples if sample.row in rows]
-    plan = _plan([row for row in answers if row.response.content or row.response.tool_calls], train, renderer, lexicons)
-    if not plan.rows:
+    said = [row for row in answers if row.response.content or row.response.tool_calls]
+    planned = plan_of(said, train, renderer, lexicons)
+    if not planned.rows:
         return ()
     scorer.set_strength(0.0)
-    table = plan.score(scorer, arm="base", model="base", contexts="own", progress=progress).table
+    table = planned.score(scorer, arm="base", model="base", contexts="own", progress=progress).table
     texts = {
-        token: planned.response.text[start:end]
-        for planned in plan.rows
-        for token, (start, end) in zip(planned.response.tokens, planned.response.spans, strict=True)
+        token: row.response.text[start:end]
+        for row in planned.rows
+        for token, (start, end) in zip(row.response.tokens, row.response.spans, strict=True)
     }
     return shifts(table, texts)
 

@@ -87,13 +87,15 @@ class Exhibit(msgspec.Struct, frozen=True):
 
 
 class Anatomy(msgspec.Struct, frozen=True, kw_only=True):
-    """Valleys and plateaus of one run."""
+    """Valleys and plateaus of one run, or of its recipe where it was cross-fitted."""
 
     steps: tuple[int, ...]
     rows: int
     sessions: int
     train_rows: int
     """Training rows looked at beside the held-out ones."""
+    folds: int = 0
+    """Over which it was cross-fitted; 0: the run's own checkpoints on its own test rows."""
     classes: tuple[Part, ...]
     """By tokens, the whole (`all`) first."""
     families: tuple[Part, ...]

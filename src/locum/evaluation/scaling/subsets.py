@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from locum.types import Row
 
@@ -36,18 +36,26 @@ def nested(rows: Sequence[Row], fractions: Sequence[float], seed: int) -> list[l
     return subsets
 
 
+def by_family(members: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Family -> the sessions most of whose rows are of it, sorted.
+
+    Args:
+        members: of each row its session and its family.
+    """
+    families: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for session, family in members:
+        families[session][family] += 1
+    found: dict[str, list[str]] = defaultdict(list)
+    for session, counts in sorted(families.items()):
+        found[max(sorted(counts), key=counts.__getitem__)].append(session)
+    return dict(found)
+
+
 def _order(rows: Sequence[Row], seed: int) -> list[str]:
     """Sessions shuffled within the family that most of their rows are of, and the families dealt out evenly."""
-    families: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row in rows:
-        families[row.lineage][row.family] += 1
-    by_family: dict[str, list[str]] = defaultdict(list)
-    for lineage, counts in families.items():
-        by_family[max(sorted(counts), key=counts.__getitem__)].append(lineage)
     dice = random.Random(seed)
     places: dict[str, float] = {}
-    for family in sorted(by_family):
-        mine = sorted(by_family[family])
+    for _, mine in sorted(by_family((row.lineage, row.family) for row in rows).items()):
         dice.shuffle(mine)
         start = dice.random()
         places |= {lineage: (index + start) / len(mine) for index, lineage in enumerate(mine)}
