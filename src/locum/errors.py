@@ -11,8 +11,12 @@ LocumError
 │   └── NotShownError an engine whose API does not show what was asked
 ├── ProviderError     the agent's provider refuses, or does not answer
 ├── NameTakenError    a run folder or a model name that exists already
-└── RunError          a run folder that is incomplete or does not fit the request
+├── RunError          a run folder that is incomplete or does not fit the request
+│   └── MismatchError what a verdict would rest on is not what was measured
+└── UnreadableError   a file of a run or a dataset that is damaged, or of another version
 """
+
+import msgspec
 
 
 class LocumError(Exception):
@@ -61,6 +65,20 @@ class NameTakenError(LocumError, FileExistsError):
 
 class RunError(LocumError, ValueError):
     """A run folder that is incomplete or does not fit the request."""
+
+
+class MismatchError(RunError):
+    """What a verdict would rest on is not what was measured; `locum gate` leaves with exit code 30."""
+
+
+class UnreadableError(LocumError, msgspec.ValidationError):
+    """A file of a run or a dataset that is damaged, or that another version of Locum wrote."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(
+            f"{str(path)!r} is damaged, or of another version of Locum ({reason}); give the command again that wrote it"
+        )
+        self.reason = reason
 
 
 def reason_given(answer: object, key: str) -> str:

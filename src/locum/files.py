@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from locum.errors import UnreadableError
+
 T = TypeVar("T")
 PARTIAL = ".partial-"
 """How the name of everything begins that is being written, replaced or removed."""
@@ -134,9 +136,12 @@ def read_json(path: Path, type_: type[T]) -> T:
 
     Raises:
         FileNotFoundError: there is no such file.
-        msgspec.ValidationError: its content is not a `type_`.
+        UnreadableError: its content is not a `type_`; a msgspec.ValidationError too.
     """
-    return msgspec.json.decode(path.read_bytes(), type=type_)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=type_)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(path, str(error)) from error
 
 
 def write_jsonl(path: Path, values: Iterable[Any]) -> None:
@@ -151,8 +156,11 @@ def write_jsonl(path: Path, values: Iterable[Any]) -> None:
 def read_jsonl(path: Path, type_: type[T]) -> list[T]:
     """Read a JSONL file of our own making as a list of `type_`; raises as `read_json`."""
     decoder = msgspec.json.Decoder(type_)
-    with path.open("rb") as lines:
-        return [decoder.decode(line) for line in lines if line.strip()]
+    try:
+        with path.open("rb") as lines:
+            return [decoder.decode(line) for line in lines if line.strip()]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableError(path, str(error)) from error
 
 
 def sha256_file(path: Path) -> str:

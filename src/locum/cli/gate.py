@@ -1,4 +1,4 @@
-"""`locum gate RUN`: may a family be handed over? Exit code 0: it may go on; 10: insufficient; 20: reject."""
+"""`locum gate RUN`: may it be handed over? Exit code 0: it may go on; 10: insufficient; 20: reject; 30: changed."""
 
 from typing import Annotated
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from locum.errors import LocumError
+from locum.errors import LocumError, MismatchError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result and errors.")]
@@ -122,7 +122,7 @@ class Output:
         if self.debug:
             traceback.print_exception(error)
         print(f"error: {printable(describe(error))}", file=sys.stderr, flush=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(30 if isinstance(error, MismatchError) else 1) from None
 
 
 def _left(seconds: float, done: int, to_do: int) -> str:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from locum import __version__, files
-from locum.errors import RunError
+from locum.errors import MismatchError, RunError
 from locum.progress import Progress
 
 if TYPE_CHECKING:
     from locum.evaluation.agent.provider import Provider
     from locum.evaluation.quant_results import Ladder
+    from locum.evaluation.results import Results
     from locum.parallel import Each
     from locum.training.base import Base
     from locum.training.chat_template import Renderer
@@ -388,21 +389,48 @@ def ask_agent(run: Path, provider: "Provider", tell: Callable[[str], None], prog
 
 
 def gate(run: Path) -> dict[str, Any]:
-    """Results to verdicts."""
+    """Results to verdicts.
+
+    Raises:
+        RunError: nothing is evaluated there.
+        MismatchError: the rows, the answers or the model file are not those that were evaluated.
+    """
     from locum.dataset.store import read_rows, read_stats
     from locum.evaluation.going_wrong import Signatures
-    from locum.evaluation.results import Sample
+    from locum.evaluation.results import Results, Sample
     from locum.trust.evidence import verdicts, vetoes
 
-    samples_file, signatures_file = (run / "evaluation" / name for name in ("samples.jsonl", "signatures.json"))
-    if not samples_file.is_file() or not signatures_file.is_file():
+    folder = run / "evaluation"
+    samples_file, signatures_file, results_file = (
+        folder / name for name in ("samples.jsonl", "signatures.json", "results.json")
+    )
+    if not all(file.is_file() for file in (samples_file, signatures_file, results_file)):
         raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
+    _check_is_what_was_evaluated(run, files.read_json(results_file, Results))
     families = tuple(read_stats(run / "dataset").families)
     samples, rows = files.read_jsonl(samples_file, Sample), read_rows(run / "dataset", "test")
     against = vetoes(files.read_json(signatures_file, Signatures))
     found = verdicts(samples, rows, families, test_share(run / "dataset"), against)
     files.write_json(run / "verdict.json", found)
     return msgspec.to_builtins(found)  # type: ignore[no-any-return]
+
+
+def _check_is_what_was_evaluated(run: Path, results: "Results") -> None:
+    from locum.evaluation.digests import INPUTS, changed
+
+    if not {f"evaluation/{name}" for name in INPUTS} <= results.digests.keys():
+        raise MismatchError(
+            f"evaluation/results.json of {str(run)!r} does not say what it was computed from; "
+            f"run `locum evaluate {run} --rescore`"
+        )
+    different = changed(run, results.digests)
+    models = list((run / "model").glob("*.gguf"))
+    if models and results.model_sha256 not in map(files.sha256_file, models):
+        different = (*different, "the model file")
+    if different:
+        raise MismatchError(
+            f"{' and '.join(different)} of {str(run)!r} is not what was evaluated; run `locum evaluate {run}` again"
+        )
 
 
 def report(run: Path, manifest: dict[str, Any] | None = None) -> str:

@@ -16,7 +16,7 @@ from locum.errors import RunError
 from locum.evaluation import going_wrong
 from locum.evaluation.answers import inventory_of, read_answer
 from locum.evaluation.conclude import conclude
-from locum.evaluation.digests import digests_of
+from locum.evaluation.digests import changed, digests_of
 from locum.evaluation.losses import Tables
 from locum.evaluation.probes import Probe
 from locum.evaluation.results import Answer, Replay, Results, Sample
@@ -74,10 +74,8 @@ def evaluated(run: Path) -> tuple[Results, list[Sample]]:
     if not (folder / "results.json").is_file():
         raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
     results = files.read_json(folder / "results.json", Results)
-    now = digests_of(run / "dataset", folder)
-    for name, digest in results.digests.items():
-        if name != "code" and now.get(name) != digest:
-            raise RunError(f"{name} of {str(run)!r} is not what was evaluated; run `locum evaluate {run}` again")
+    for name in changed(run, results.digests):
+        raise RunError(f"{name} of {str(run)!r} is not what was evaluated; run `locum evaluate {run}` again")
     return results, files.read_jsonl(folder / "samples.jsonl", Sample)
 
 

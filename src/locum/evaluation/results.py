@@ -127,7 +127,8 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """`evaluation/results.json`."""
 
-    schema: int = 1
+    schema: Literal[1] = 1
+    """Of this file; another one is not read."""
     name: str
     base: str
     model_file: str

@@ -13,7 +13,7 @@ from polars.exceptions import PolarsError
 
 from locum.dataset.scores import SCORES, RowScore
 from locum.dataset.stats import Stats
-from locum.errors import RunError
+from locum.errors import RunError, UnreadableError
 from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.quant_results import Ladder
 from locum.evaluation.results import Results, Sample
@@ -151,7 +151,8 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
             if name in _LEFT_BY:
                 gaps[name] = _LEFT_BY[name]
         except (msgspec.MsgspecError, UnicodeDecodeError, PolarsError) as error:
-            gaps[name] = f"{name} is there but cannot be read ({error}); what it holds is not shown."
+            reason = error.reason if isinstance(error, UnreadableError) else error
+            gaps[name] = f"{name} is there but cannot be read ({reason}); what it holds is not shown."
         return None
 
     def lines(name: str, type_: type[T]) -> tuple[T, ...]:
