@@ -68,7 +68,8 @@ def test_a_bad_source_with_force_costs_nothing(locum: Command, logs: Path, tmp_p
     (run / "manifest.json").write_text('{"request": {}, "digests": {}}')
     (run / "report.html").write_text("the old one")
     forced = ("--name", "x", "--deploy", "none", "--force", "--json")
-    assert "no such file" in locum("run", str(tmp_path / "typo"), *forced).error
+    # Of a source and a base that are both wrong, the source is told first: a base may take minutes to fetch.
+    assert "no such file" in locum("run", str(tmp_path / "typo"), *forced, "--base", "typo").error
     assert "no base model" in locum("run", str(logs), *forced, "--base", "typo").error
     assert {path.name for path in run.iterdir()} == {"manifest.json", "report.html"}
 

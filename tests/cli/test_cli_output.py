@@ -73,9 +73,9 @@ def test_long_work_says_where_it_is_when_nobody_watches(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "train: 16 of 40 loss 16, 0:24 left",
-        "train: 32 of 40 loss 32, 0:08 left",
-        "train: 40 of 40 loss 40",
+        "train: 16 of 40, loss 16, 0:24 left",
+        "train: 32 of 40, loss 32, 0:08 left",
+        "train: 40 of 40, loss 40",
     ]
 
 

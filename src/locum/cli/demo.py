@@ -57,5 +57,5 @@ def demo(
             force=True,
         )
         summary = carry_out(request, out, voice)
-        voice.say("yours   locum run ~/.claude/projects --name NAME     (or: locum run auto --name NAME)")
+        voice.say("yours   locum run auto --name NAME     (it finds the agents' logs, and asks about terms first)")
         voice.result(summary)

@@ -20,7 +20,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; e
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but the result and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-_TRAIN_EXTRA = ("torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp", "ollama", "httpx", "sklearn")
+_TRAIN_EXTRA = (
+    "torch", "transformers", "peft", "safetensors", "gguf", "xllamacpp", "ollama", "httpx", "psutil", "sklearn",
+)  # fmt: skip
 _SHOW_AFTER = 1.0
 _LINE_EVERY = 15.0
 # A terminal obeys some characters; out of a log or a model they are shown instead.
@@ -77,7 +79,7 @@ class Output:
             if now - max(begun, self._last_line) > _LINE_EVERY or (done >= total and now - begun > _SHOW_AFTER):
                 self._last_line = now
                 left = _left(now - begun, done - before, total - done)
-                said = f"{work}: {done} of {total} {note}".rstrip()
+                said = f"{work}: {done:,} of {total:,}" + (f", {note}" if note else "")
                 print(printable(said + left), file=sys.stderr, flush=True)
         else:
             self._bar(work, done, total, printable(note))

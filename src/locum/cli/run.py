@@ -72,6 +72,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     from locum.cli import deployed, show, show_evaluation, stages
     from locum.cli.run_folder import Run
     from locum.runtime.store import check_name
+    from locum.sessions.discover import discover
     from locum.training.base import resolve_base
 
     progress = voice.progress
@@ -82,6 +83,10 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
     if not run.has_done("deploy"):
         engine = deployed.choose_engine(request.deploy)
         deployed.require_free(request.name, engine, request.force, folder)
+    if not run.has_done("dataset"):
+        for source in request.sources:  # a base is fetched for minutes; an address is looked at when it is read
+            if "://" not in source:
+                discover(source)
     resolve_base(request.base, progress)
 
     extracted = run.stage(

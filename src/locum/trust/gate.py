@@ -5,7 +5,7 @@ Two claims must hold, each at one-sided level alpha, over rows whose outcome the
 - *useful*: the candidate is right more often than every cheap baseline (lower bound of the difference > 0);
 - *safe*: it is right at most `margin` less often than the incumbent (lower bound of the difference > -margin).
 
-Bounds are the lower of CR1-t over sessions and Tango's score bound at the effective number of rows
+Bounds are the lower of CR3-t over sessions and Tango's score bound at the effective number of rows
 (`locum.evaluation.statistics`). Nothing is said below the floors: `MIN_SESSIONS` sessions, and as many effective rows
 as it takes to bound a rate below `margin` when not one loss was seen. Vetoes bound invalid calls and loops, and made-up
 and invented details, transplants and recitals against the agent's own rate, by Clopper-Pearson. What a model betrays
