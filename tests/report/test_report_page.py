@@ -201,7 +201,7 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
         metrics.write(b'{"step": 241, "train_lo')
     text = Reader(report(run)).text
     assert "One line of metrics.jsonl cannot be read and is not shown." in text
-    assert "In 240 steps training loss went from" in text
+    assert "In 240 steps the training loss of single steps went from" in text
 
 
 def test_a_run_with_only_a_dataset_has_a_page(tmp_path: Path) -> None:

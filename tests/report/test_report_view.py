@@ -130,8 +130,8 @@ def test_curve_marks_the_best_and_says_that_it_rose() -> None:
     assert shown.best is not None
     assert shown.best.point == (2, 2.0)
     assert shown.sentence == (
-        "In 3 steps training loss went from 3.500 to 2.500 and held-out loss went from 4.000 to 2.400 nats "
-        "per token; "
+        "In 3 steps the training loss of single steps went from 3.500 to 2.500 and held-out loss went from 4.000 to "
+        "2.400 nats per token; "
         "the best held-out loss was 2.000 at step 2, after which it rose."
     )
     assert [row[0] for row in shown.table] == ["0", "2", "3"]
@@ -179,6 +179,17 @@ def test_arms_keep_one_order_and_differences_their_own_scale() -> None:
     assert shown.generated == "20 of 23 held-out rows, from 8 of 8 sessions (cap 20)"
     assert shown.resemblance[0].arms is not None
     assert shown.resemblance[0].arms.rows[1].text == "2.147 [1.893, 2.420]"
+
+
+def test_a_difference_from_every_baseline_is_no_arm() -> None:
+    arms = {arm: estimate(0.5, 0.2, 0.8, 9, 6) for arm in ("base", "tuned", "majority", "knn", "base_icl")}
+    differences = {f"tuned-{arm}": estimate(-0.2, -0.6, 0.2, 9, 6) for arm in arms if arm != "tuned"}
+    results = msgspec.structs.replace(RESULTS, competence={"reply": {"stance": arms | differences}})
+    stance = evidence(results).competence[0].measures[0]
+    assert stance.arms is not None
+    assert stance.differences is not None
+    assert {row.arm for row in stance.arms.rows} == set(arms)
+    assert {row.label for row in stance.differences.rows} == {f"tuned − {arm}" for arm in arms if arm != "tuned"}
 
 
 def test_uneven_evidence_is_not_hidden() -> None:

@@ -34,6 +34,7 @@ def compare(
                 f"  {pair.family:<16} {pair.measure:<10} {pair.first.estimate:>7.3f} {pair.second.estimate:>7.3f}"
                 f"  {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}], {d.rows} rows of {d.sessions} sessions"
             )
+        voice.say("  loss: nats per token of each row, a mean over rows; `locum evaluate` takes the mean over tokens")
         for note in found.notes:
             voice.say(f"  note: {note}")
         voice.result(msgspec.to_builtins(found))

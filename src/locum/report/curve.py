@@ -88,7 +88,7 @@ def _best_label(best: Point | None, valid: Sequence[Point]) -> Best | None:
 
 def _sentence(train: Sequence[Point], valid: Sequence[Point], best: Point | None) -> str:
     parts = []
-    for kind, points in (("training loss", train), ("held-out loss", valid)):
+    for kind, points in (("the training loss of single steps", train), ("held-out loss", valid)):
         if points:
             first, last = (figures.number(points[i][1], 3) for i in (0, -1))
             parts.append(f"{kind} went from {first} to {last}")

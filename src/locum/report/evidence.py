@@ -8,7 +8,7 @@ from locum.evaluation.results import Arms, Results, Sampled
 from locum.report import charts, figures
 from locum.types import Estimate
 
-ARMS = ("agent", "base", "tuned", "majority", "knn")
+ARMS = ("agent", "base", "tuned", "majority", "knn", "base_icl")
 
 _TITLES = {
     "two_sample": (
