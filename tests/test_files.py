@@ -56,3 +56,12 @@ def test_jsonl_and_digests_round_trip(tmp_path: Path) -> None:
     first, second = files.read_jsonl(tmp_path / "a.jsonl", dict[str, int])
     assert files.digest(first) == files.digest(second)
     assert files.digest(first) != files.digest({"a": 2, "b": 2})
+
+
+def test_a_file_never_takes_a_folders_place(tmp_path: Path) -> None:
+    """`--inspect RUN` would have left one file of a whole run."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "kept").touch()
+    with pytest.raises(IsADirectoryError, match="a folder stands where a file is to be written"):
+        files.write_text(tmp_path / "run", "a log")
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "kept"]

@@ -5,6 +5,7 @@ file system). A crash leaves at most a `.partial-PID-*` name, which nothing read
 artefact sweeps away, once the process that left it is gone.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -31,6 +32,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The caller may write a file or make a folder there. An existing file is replaced; an existing folder is
     swapped out first and removed after the new one is in place.
+
+    Raises:
+        IsADirectoryError: a file was written, and a folder has the name: nobody means all of it to go.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent, path.name)
@@ -38,6 +42,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     _delete(partial)
     try:
         yield partial
+        if path.is_dir() and not partial.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder stands where a file is to be written", str(path))
         if path.is_dir():
             old = _beside(path, "old-")
             path.rename(old)
