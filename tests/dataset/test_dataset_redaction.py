@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from dataset_sessions import human, says, session
+from dataset_sessions import calls, human, says, session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,6 +243,33 @@ def test_schemas_and_source_are_redacted_names_are_not() -> None:
     assert made.tools[0]["function"]["name"] == "mail"
     assert list(made.tools[0]["function"]["parameters"]["properties"]) == ["password"]
     assert made.source == "/Users/<USER_1>/x.jsonl"
+
+
+def test_what_a_call_maps_is_redacted_and_what_may_be_chosen_alike() -> None:
+    """A key in a call's arguments is data as often as it is a name."""
+    email, key = SHAPED["EMAIL"][0], SHAPED["API_KEY"][0]
+    choice = {"type": "string", "enum": [email], "default": key, "examples": [{"to": email}]}
+    tool = {
+        "type": "function",
+        "function": {
+            "name": "share",
+            "parameters": {"type": "object", "properties": {"with": choice, "name": choice}, "required": ["with"]},
+        },
+    }
+    call = calls("c", arguments={"with": email, email: {"/home/marta/a.py": 1}, email.upper(): [{key: "x"}]})
+    made = Redactor("salt").session(session(human("Share."), call, tools=(tool,)))
+    written = json.dumps(msgspec.to_builtins(made))
+    for value in (email, email.upper(), key, "marta"):
+        assert value not in written
+    arguments = made.messages[1].tool_calls[0].arguments
+    assert arguments == {
+        "with": "<EMAIL_1>",
+        "<EMAIL_1>": {"/home/<USER_1>/a.py": 1},
+        "<EMAIL_1>_": [{"<API_KEY_1>": "x"}],
+    }
+    parameters = made.tools[0]["function"]["parameters"]
+    assert parameters["properties"]["with"]["enum"] == ["<EMAIL_1>"], "or the call would break its schema"
+    assert (list(parameters["properties"]), parameters["required"]) == (["with", "name"], ["with"])
 
 
 @pytest.mark.parametrize("text", ["ls /home/marta/home/j.doe", "ls " + "x " * 200 + "/home/marta/home/j.doe"])

@@ -2,8 +2,9 @@
 
 `<EMAIL_1>`, `<AWS_KEY_1>`, ...: the same value gets the same placeholder everywhere in a dataset, so that a
 row still shows that the address it was asked about is the address it wrote to. What is looked for is in
-`detectors`. Replaced: message texts, tool arguments at any depth, the descriptions in tool schemas, the names of
-provider and model, and account names in the path of the log. Not touched: tool names, argument names, call ids.
+`detectors`. Replaced: message texts, tool arguments at any depth with the keys in them (many a call maps addresses
+or paths to something), all texts in tool schemas but names, the names of provider and model, and account names in
+the path of the log. Not touched: tool names, argument names that a schema declares, ids of calls and sessions.
 
 Logs are redacted in several processes, none of which knows what the others have found. They write `mark`s,
 which name a value by its hash; `Numbering` gives them placeholders when the sessions are put in order.
@@ -107,6 +108,7 @@ class Redactor:
         self._write = Numbering() if write is None else write
         self._placeholders: dict[str, str] = {}
         self._schemas: dict[bytes, dict[str, Any]] = {}
+        self._keys: dict[str, str] = {}
         self._bare: dict[str, tuple[str, str]] = {}
 
     def session(self, session: Session) -> Session:
@@ -115,7 +117,7 @@ class Redactor:
         Two passes: what the first finds by its context (`password: ...`) the second replaces wherever else in
         the session the same value stands without that context, before it or after.
         """
-        self._bare = {}
+        self._bare, self._keys = {}, {}
         messages = tuple(_map_texts(message, self.text, self.value) for message in session.messages)
         if self._bare:
             messages = tuple(_map_texts(message, self._replace_bare, self._value_bare) for message in messages)
@@ -163,7 +165,13 @@ class Redactor:
             if kind is not None and is_secret(value, kind):
                 return self._placeholder(kind, value, by_context=True)
             return self.text(value)
-        return _map_value(value, self.value, name)
+        return _map_value(value, self.value, name, self._key)
+
+    def _key(self, key: str) -> str:
+        """The keys of a session's calls are few and come again: each is looked at once."""
+        if key not in self._keys:
+            self._keys[key] = self.text(key)
+        return self._keys[key]
 
     def _placeholder(self, kind: str, value: str, by_context: bool) -> str:
         canonical = canonical_form(kind, value)
@@ -183,7 +191,9 @@ class Redactor:
         return text
 
     def _value_bare(self, value: Any, name: str = "") -> Any:
-        return self._replace_bare(value) if isinstance(value, str) else _map_value(value, self._value_bare, name)
+        if isinstance(value, str):
+            return self._replace_bare(value)
+        return _map_value(value, self._value_bare, name, self._replace_bare)
 
     def _schema(self, tool: dict[str, Any]) -> dict[str, Any]:
         """Sessions of one agent repeat their schemas: each is redacted once."""
@@ -193,11 +203,11 @@ class Redactor:
         return self._schemas[key]
 
     def _described(self, value: Any) -> Any:
+        """All texts but names: defaults, examples and what may be chosen hold addresses as descriptions do."""
+        if isinstance(value, str):
+            return self.text(value)
         if isinstance(value, dict):
-            return {
-                key: self.text(item) if key == "description" and isinstance(item, str) else self._described(item)
-                for key, item in value.items()
-            }
+            return {key: item if _names(key, item) else self._described(item) for key, item in value.items()}
         return [self._described(item) for item in value] if isinstance(value, list) else value
 
 
@@ -223,9 +233,20 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _map_value(value: Any, change: Callable[[Any, str], Any], name: str) -> Any:
+def _names(key: str, item: Any) -> bool:
+    """Whether this part of a tool's schema names the tool or its arguments, which stay as the calls have them."""
+    return (key == "name" and isinstance(item, str)) or (key == "required" and isinstance(item, list))
+
+
+def _map_value(value: Any, change: Callable[[Any, str], Any], name: str, change_key: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {key: change(item, key) for key, item in value.items()}
+        changed: dict[str, Any] = {}
+        for key, item in value.items():
+            new = change_key(key)
+            while new in changed:  # one address in two spellings is one placeholder, and neither entry may be lost
+                new += "_"
+            changed[new] = change(item, key)
+        return changed
     return [change(item, name) for item in value] if isinstance(value, list) else value
 
 
