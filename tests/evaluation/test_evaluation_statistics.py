@@ -328,3 +328,13 @@ def test_properties_of_the_intervals(rows: list[tuple[str, bool, bool]]) -> None
     assert narrower.high <= difference.high + 1e-12
     backwards = paired_difference(a[::-1], b[::-1], names[::-1])
     assert (backwards.low, backwards.high) == pytest.approx((difference.low, difference.high), abs=1e-9)
+
+
+def test_a_difference_that_happens_to_be_noughts_and_ones_is_no_proportion() -> None:
+    """Losses that tie in every row say nothing of a side: the lower end was 0."""
+    names = [f"s{number % 5}" for number in range(20)]
+    ties = paired_difference([0.5] * 20, [0.5] * 20, names)
+    assert (ties.low, ties.high) == UNBOUNDED
+    ones = [float(number % 5 == 0) for number in range(20)]
+    found = paired_difference([0.5 + one for one in ones], [0.5] * 20, names)
+    assert found.low < 0 < found.high

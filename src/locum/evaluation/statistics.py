@@ -55,7 +55,12 @@ def clustered_mean(
         ValueError: no row, a value that is not finite or out of bounds, or lengths that differ.
     """
     x, groups = _checked(values, clusters)
-    proportion = bounds in (UNBOUNDED, (0.0, 1.0)) and _binary(x)
+    return _mean(x, groups, confidence, bounds, proportion=bounds in (UNBOUNDED, (0.0, 1.0)) and _binary(x))
+
+
+def _mean(
+    x: NDArray[np.float64], groups: NDArray[np.int64], confidence: float, bounds: Bounds, *, proportion: bool
+) -> Estimate:
     low, high = (0.0, 1.0) if proportion else bounds
     if x.min() < low or x.max() > high:
         raise ValueError(f"values from {x.min()} to {x.max()} lie outside their bounds {low} to {high}")
@@ -100,7 +105,8 @@ def paired_difference(
     y, _ = _checked(b, clusters)
     d = x - y
     if not (_binary(x) and _binary(y)):
-        return clustered_mean(d, clusters, confidence, bounds)
+        # Ties all over are zeros, and yet no proportion: the difference may lie on either side.
+        return _mean(d, groups, confidence, bounds, proportion=False)
     mean = float(d.mean())
     sessions = int(groups.max()) + 1
     if sessions == 1:
