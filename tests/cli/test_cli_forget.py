@@ -74,7 +74,8 @@ def write_run(run: Path, sessions: str, deployed: dict[str, Any] | None = None, 
     (run / "adapter" / "adapter_config.json").write_text("{}")
     (run / "model").mkdir()
     (run / "model" / "hand.Q8_0.gguf").write_bytes(b"GGUF" + sessions.encode())
-    (run / "report.html").write_text("<p>")
+    for page in ("report.html", "report.md"):
+        (run / page).write_text("a page")
     files.write_json(
         run / "manifest.json",
         {
@@ -122,7 +123,7 @@ def test_everything_below_here_and_every_stored_run_is_gone_through(place: Path,
     assert set(by_run) == {far, run}
     assert by_run[run].adapter == str(run / "adapter")
     assert by_run[run].model_files == (str(run / "model" / "hand.Q8_0.gguf"),)
-    assert by_run[run].derived == (str(run / "report.html"),)
+    assert by_run[run].derived == (str(run / "report.html"), str(run / "report.md"))
     assert by_run[run].remove == f"rm -r {run}"
     assert [(named.name, named.remove) for named in by_run[run].deployed] == [("my hand", "ollama rm 'my hand'")]
     assert [named.name for named in by_run[far].deployed] == ["far-hand"]
@@ -178,7 +179,7 @@ def test_drops_alone_taint_the_report_and_no_model(place: Path) -> None:
     for _ in range(2):
         (holder,) = carry_out("a", [], [], lineage=False)["holders"]
         assert (holder.adapter, holder.model_files) == (None, ())
-        assert holder.remove == f"rm -r {run / 'report.html'}"
+        assert holder.remove == f"rm -r {run / 'report.html'} {run / 'report.md'}"
 
 
 def test_given_folders_are_all_that_is_touched(place: Path) -> None:

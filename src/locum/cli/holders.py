@@ -16,8 +16,8 @@ from locum import files
 from locum.dataset.forget import Kin, digests_of, holds
 from locum.runtime import store
 
-_REPORT = "report.html"
-_DERIVED = (".training", ".folds", "fused", "evaluation", "anatomy", _REPORT)
+_REPORTS = ("report.html", "report.md")
+_DERIVED = (".training", ".folds", "checkpoints", "fused", "lora", "evaluation", "anatomy", *_REPORTS)
 """What else in a run is made out of the rows."""
 
 
@@ -109,9 +109,11 @@ def holders(runs: Sequence[Path], kin: Kin, digests: Collection[str]) -> tuple[H
         named = {digest for name, digest in manifest.digests.items() if name.startswith("dataset/")}
         if named & set(digests) or (_is_dataset(own) and digests_of(own, kin)):
             found.append(_holder(run, manifest))
-        elif _is_dataset(own) and holds(own, kin) and (run / _REPORT).exists():
+            continue
+        reports = [run / name for name in _REPORTS if (run / name).exists()]
+        if reports and _is_dataset(own) and holds(own, kin):
             # Nothing was trained on it, but the report shows how drops begin.
-            found.append(Holder(run=str(run), derived=(str(run / _REPORT),), remove=_remove(run / _REPORT)))
+            found.append(Holder(run=str(run), derived=tuple(map(str, reports)), remove=_remove(*reports)))
     return tuple(found)
 
 
@@ -152,8 +154,8 @@ def _embedded(name: str) -> Deployed:
     return Deployed("embedded", name, _remove(store.models_folder() / name))
 
 
-def _remove(path: Path) -> str:
-    return shlex.join(["rm", "-r", str(path)])
+def _remove(*paths: Path) -> str:
+    return shlex.join(["rm", "-r", *map(str, paths)])
 
 
 def _is_dataset(folder: Path) -> bool:
