@@ -170,6 +170,11 @@ def many_rows() -> list[Row]:
     ]
 
 
+def unasked_posts() -> list[Row]:
+    """Three posts of one session that nobody asked for: the prompts of later ones end with the agent's own words."""
+    return turns(says("We ship it."), says("It is out."), says("Two days late."), session="posts", family="post")
+
+
 def damage_config(folder: Path, **changes: Any) -> None:
     """Change settings in a model folder's config.json."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -87,9 +87,11 @@ def test_what_the_template_refuses_is_named(tmp_path: Path) -> None:
     folder.mkdir()
     write_shape(folder, "gemma2")
     renderer = Renderer(folder)
-    backwards = row(says("I begin."), user("Do you?"), says("Yes."))
-    found = certify(renderer, Echo(renderer), [backwards])
-    assert found.refused == (f"held-out row {backwards.id[:12]}",)
+    picky = "{% for message in messages if 'owl' in message.content %}{{ raise_exception('no owls') }}{% endfor %}"
+    renderer.tokenizer.chat_template = picky + renderer.template
+    refused = row(user("An owl?"), says("Yes."))
+    found = certify(renderer, Echo(renderer), [refused])
+    assert found.refused == (f"held-out row {refused.id[:12]}",)
     assert found.checked == len(found.conversations) == len(conversations([], 0))
 
 

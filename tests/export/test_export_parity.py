@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec import json
-from small_models import many_rows, row, says, user
+from small_models import many_rows, row, says, unasked_posts, user
 
 from locum.errors import ExportError
 from locum.export import gguf_file, tokenizer_file
@@ -72,9 +72,14 @@ def test_the_real_base_is_certified(small_base: Base) -> None:
     path = base_model_file(small_base, renderer, "Q8_0")
     with LlamaCpp(path) as engine:
         found = certify(
-            renderer, engine, many_rows(), lambda: Scorer(None, small_base.folder, EXACT), quantization="Q8_0"
+            renderer,
+            engine,
+            [*many_rows(), *unasked_posts()],
+            lambda: Scorer(None, small_base.folder, EXACT),
+            quantization="Q8_0",
         )
     assert found.checked == found.identical
+    assert found.refused == ()
     assert found.logprobs is not None
     assert found.logprobs.mean_abs_difference < MEAN_BOUNDS["Q8_0"]
 

@@ -1,6 +1,7 @@
 """One renderer: the base's own text without tools, calls that can be read back, a mask over the response alone."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,24 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shape_models import HERMES
-from small_models import DEFAULT_SYSTEM, LOOKUP, TEMPLATE, lookup, many_rows, row, says, system, user, write_tiny_base
+from small_models import (
+    DEFAULT_SYSTEM,
+    LOOKUP,
+    TEMPLATE,
+    lookup,
+    many_rows,
+    row,
+    says,
+    system,
+    unasked_posts,
+    user,
+    write_tiny_base,
+)
 from transformers import AutoTokenizer
 
 from locum.errors import BaseError
 from locum.training.base import Base
-from locum.training.chat_template import Renderer, message_to_wire, parse_response
+from locum.training.chat_template import UNASKED, Renderer, message_to_wire, parse_response, with_questions
 from locum.types import Message, Row, ToolCall
 
 ODD = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("'\"\\{}<>|%#\n\r\t 中é🦉")), max_size=12)
@@ -42,7 +55,7 @@ def test_the_base_knows_no_tools_and_gets_a_template_that_does(tiny_renderer: Re
 def test_without_tools_our_template_is_the_bases_own(
     own: Any, tiny_renderer: Renderer, chat: list[Message], opening: bool
 ) -> None:
-    wire = [message_to_wire(message) for message in chat]
+    wire = [message_to_wire(message) for message in with_questions(chat, answering=opening)]
     expected = own.apply_chat_template(wire, tokenize=False, add_generation_prompt=opening)
     assert (tiny_renderer.prompt_text(chat) if opening else tiny_renderer.text(chat)) == expected
 
@@ -69,7 +82,7 @@ def test_no_chat_template(tmp_path: Path) -> None:
 # --- the mask
 
 
-@pytest.mark.parametrize("shape", many_rows(), ids=lambda shape: f"{shape.session}{shape.turn}")
+@pytest.mark.parametrize("shape", [*many_rows(), *unasked_posts()], ids=lambda shape: f"{shape.session}{shape.turn}")
 def test_the_mask_covers_the_response_with_its_end_and_nothing_else(tiny_renderer: Renderer, shape: Row) -> None:
     encoded = tiny_renderer.encode(shape)
     prompt, response = encoded.tokens[: encoded.response_start], encoded.tokens[encoded.response_start :]
@@ -206,8 +219,9 @@ def test_what_the_template_takes_stays_as_it_is(around: tuple[Renderer, Any], sa
     renderer, plain = around
     chat = [(user if at % 2 == 0 else says)(text) for at, text in enumerate(said)]
     wire = [{"role": message.role, "content": message.content} for message in chat]
-    expected = plain.apply_chat_template(wire, tokenize=False, add_generation_prompt=True)
-    assert renderer.prompt_text(chat) == expected
+    asked = chat[-1].role == "user"
+    expected = plain.apply_chat_template(wire, tokenize=False, add_generation_prompt=asked)
+    assert (renderer.prompt_text(chat) if asked else renderer.text(chat)) == expected
 
 
 def test_tools_results_and_system_text_reach_a_template_that_knows_none(around: tuple[Renderer, Any]) -> None:
@@ -248,3 +262,27 @@ def test_calls_that_cannot_be_read_back_are_written_in_a_way_that_can(tmp_path: 
     assert [(found.name, found.arguments) for found in parse_response(text[text.rindex("<tool_call>") :])[1]] == [
         (call.name, call.arguments)
     ]
+
+
+@given(st.lists(st.sampled_from(["system", "user", "assistant", "tool"]), max_size=8), st.booleans())
+def test_whatever_the_agent_says_follows_a_question(roles: list[str], answering: bool) -> None:
+    spoken = tuple(Message(role=role, content=str(at)) for at, role in enumerate(roles))  # type: ignore[arg-type]
+    whole = with_questions(spoken, answering=answering)
+    assert [message for message in whole if message is not UNASKED] == list(spoken)
+    assert with_questions(whole, answering=answering) == whole
+    said = [*whole, *([says("next")] if answering else [])]
+    assert all(
+        at and said[at - 1].role in ("user", "tool") for at, message in enumerate(said) if message.role == "assistant"
+    )
+    # Nothing is asked where somebody asked.
+    assert all(said[at + 1].role == "assistant" for at, message in enumerate(said) if message is UNASKED)
+
+
+def test_posts_that_nobody_asked_for_are_one_sequence_of_answers(tiny_renderer: Renderer) -> None:
+    posts = unasked_posts()
+    shown = [tiny_renderer.encode(post).tokens for post in posts]
+    for before, after in pairwise(shown):
+        assert after[: len(before)] == before
+    text = tiny_renderer.prompt_text(posts[2].prompt)
+    asked = "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n"
+    assert text.endswith(f"{asked}We ship it.<|im_end|>\n{asked}It is out.<|im_end|>\n{asked}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from locum.errors import TrainingError
-from locum.training.chat_template import Renderer
+from locum.training.chat_template import Renderer, with_questions
 from locum.types import Message, Row, ToolCall
 
 Conversation = tuple[str, tuple[Message, ...], tuple[dict[str, Any], ...]]
@@ -49,7 +49,10 @@ def conversations(rows: Sequence[Row], limit: int) -> list[Conversation]:
         ("a tool call and its result", (ask, call, result), ()),
         ("a tool call and its result, with tools", (system, ask, call, result, answer, odd), (tool,)),
     ]
-    held_out = [(f"held-out row {row.id[:12]}", row.prompt, row.tools) for row in _spread(rows, limit) if row.prompt]
+    held_out = [
+        (f"held-out row {row.id[:12]}", with_questions(row.prompt, answering=True), row.tools)
+        for row in _spread(rows, limit)
+    ]
     return shapes + held_out
 
 
@@ -62,8 +65,11 @@ def answers_with_calls(rows: Sequence[Row], limit: int) -> list[Conversation]:
         ("a call with odd arguments", Message(role="assistant", tool_calls=_calls(hard))),
         ("two calls", Message(role="assistant", tool_calls=_calls(_ODD, {"id": "W-18"}))),
     ]
-    calling = [row for row in rows if row.prompt and row.tools and row.response.tool_calls]
-    held_out = [(f"held-out row {row.id[:12]}", row.messages, row.tools) for row in _spread(calling, limit)]
+    calling = [row for row in rows if row.tools and row.response.tool_calls]
+    held_out = [
+        (f"held-out row {row.id[:12]}", with_questions(row.messages, answering=False), row.tools)
+        for row in _spread(calling, limit)
+    ]
     return [(name, (_ASK, answer), (_TOOL,)) for name, answer in made] + held_out
 
 

@@ -14,7 +14,7 @@ from locum.export.parity import first_difference
 from locum.runtime.ollama import Ollama, same_but_for_json
 from locum.runtime.ollama_engine import OllamaEngine
 from locum.runtime.served_tokens import agreement_by_text, texts_of, token_text
-from locum.training.chat_template import Renderer
+from locum.training.chat_template import Renderer, with_questions
 from locum.types import Row
 
 
@@ -56,7 +56,7 @@ def check_rendering(
             ours = renderer.prompt_text(messages, tools)
         except TrainingError:
             continue  # what training could not render, no engine is measured by
-        theirs = server.render(name, messages, tools)
+        theirs = server.render(name, with_questions(messages, answering=True), tools)
         if theirs is None:
             return None
         if ours == theirs:

@@ -30,6 +30,27 @@ UNASKED = Message(role="user", content="")
 """What a post answers, which the agent wrote without being asked: chat templates and servers want a question."""
 
 
+def with_questions(messages: Sequence[Message], *, answering: bool) -> tuple[Message, ...]:
+    """A conversation in which every message of the agent follows a question or a result; `UNASKED` where there is none.
+
+    Servers take two messages of the agent in a row for one message, for one to go on with, or refuse them.
+
+    Args:
+        messages: the conversation.
+        answering: the agent comes next.
+    """
+    whole: list[Message] = []
+    for message in messages:
+        if message.role == "assistant" and not _asks(whole):
+            whole.append(UNASKED)
+        whole.append(message)
+    return (*whole, UNASKED) if answering and not _asks(whole) else tuple(whole)
+
+
+def _asks(messages: Sequence[Message]) -> bool:
+    return bool(messages) and messages[-1].role in ("user", "tool")
+
+
 class Renderer:
     """The chat template and tokenizer of one base.
 
@@ -117,20 +138,17 @@ class Renderer:
         return ends[0]
 
     def prompt_text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
-        """The text that the model answers: all messages and the opening of the agent's turn.
-
-        Without any message it is that of `UNASKED`.
-        """
-        return self._render(messages or (UNASKED,), tools, opening=True)
+        """The text that the model answers: all messages, `with_questions`, and the opening of the agent's turn."""
+        return self._render(messages, tools, opening=True)
 
     def text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> str:
-        """The text of a conversation, without an opening for a further turn."""
+        """The text of a conversation, `with_questions`, without an opening for a further turn."""
         return self._render(messages, tools, opening=False)
 
     def _render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], opening: bool) -> str:
         import jinja2
 
-        wire = [message_to_wire(message) for message in messages]
+        wire = [message_to_wire(message) for message in with_questions(messages, answering=opening)]
         try:
             rendered = self.tokenizer.apply_chat_template(
                 wire, tools=list(tools) or None, tokenize=False, add_generation_prompt=opening
@@ -166,7 +184,7 @@ class Renderer:
             TrainingError: the template writes the response differently from how it opens it, or writes nothing.
         """
         prompt = self.prompt_text(row.prompt, row.tools)
-        whole = self.text(row.messages if row.prompt else (UNASKED, *row.messages), row.tools)
+        whole = self.text(row.messages, row.tools)
         if not whole.startswith(prompt):
             raise TrainingError(
                 f"row {row.id[:12]}: the base's chat template renders the prompt differently once it is answered; "
