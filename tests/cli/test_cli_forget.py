@@ -192,6 +192,19 @@ def test_given_folders_are_all_that_is_touched(place: Path) -> None:
         carry_out("a", [place], [], lineage=False)
 
 
+def test_a_stored_models_run_that_was_not_named_is_told_and_left_alone(place: Path, tmp_path: Path) -> None:
+    one, far = write_dataset(place / "one", "ab"), write_run(tmp_path / "far", "ab")
+    put("far-hand", far)
+    done = carry_out("a", [one], [], lineage=False)
+    assert [gone.dataset for gone in done["datasets"]] == [str(one)]
+    assert done["left"] == [str(far / "dataset")]
+    assert [holder.run for holder in done["holders"]] == [str(far)]
+    assert len(read_rows(far / "dataset", "train")) == 2
+    # Without any folder it goes out of all that is known.
+    assert carry_out("a", [], [], lineage=False)["left"] == []
+    assert len(read_rows(far / "dataset", "train")) == 1
+
+
 def test_links_and_hidden_folders_are_not_followed(place: Path, tmp_path: Path) -> None:
     outside, hidden = write_dataset(tmp_path / "outside", "ab"), write_dataset(place / ".hidden" / "data", "ab")
     (place / "link").symlink_to(outside, target_is_directory=True)

@@ -72,7 +72,9 @@ def test_a_screen_holds_it_and_every_family_has_its_line(capsys: pytest.CaptureF
     assert any("reply          stance tuned 0.20 " in line and "2 of 5 rows verified" in line for line in lines), (
         "what an outcome verifies comes first"
     )
-    assert sum("ship the lookup" in line for line in lines) == 1
+    assert sum("not shown to beat the lookup" in line for line in lines) == 1
+    worse = msgspec.structs.replace(RESULTS, lookups={"reply": estimate(-0.1, -0.4, 0.2)})
+    assert sum("ship the lookup" in line for line in shown(worse, capsys)) == 1
     assert any("not measured   rhythm, vocabulary (the first: 12 of at least 60 sentences)" in line for line in lines)
     assert "  note: Something to know." in lines
     assert lines[-1].endswith("as a page: locum report runs/mine --open")

@@ -10,7 +10,9 @@ from locum.cli.output import Debug, Json, Output, Quiet
 
 def forget(
     session: Annotated[str, typer.Argument(metavar="SESSION", help="The session's id, as `locum rows` shows it.")],
-    folders: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Datasets and runs.")] = None,
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Datasets and runs; no other is changed.")
+    ] = None,
     below: Annotated[
         list[Path] | None,
         typer.Option("--in", metavar="DIR", help="Look for datasets and runs below it (default: here)."),
@@ -36,8 +38,9 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
 
     Returns:
         `session`, `datasets` (`locum.dataset.forget.Forgotten`), `already` (datasets out of which it was taken
-        before), `holders` (`locum.cli.holders.Holder`), `unclear` (stored models whose run is gone),
-        `readings_removed` and `replies_removed` (how many).
+        before), `left` (datasets of stored models' runs that hold it and were not among the folders), `holders`
+        (`locum.cli.holders.Holder`), `unclear` (stored models whose run is gone), `readings_removed` and
+        `replies_removed` (how many).
 
     Raises:
         DatasetError: a folder is neither dataset nor run, a dataset cannot be read, or none holds or held the session.
@@ -45,7 +48,7 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
     from locum.cli import holders
     from locum.cli.stages import now
     from locum.dataset.cache import forget_readings
-    from locum.dataset.forget import forget, kin_of, records
+    from locum.dataset.forget import forget, holds, kin_of, records
     from locum.errors import DatasetError
     from locum.evaluation.agent.replies import forget_replies
 
@@ -58,7 +61,12 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
     tainted = holders.tainted(found.datasets, kin)
     holding = holders.holders(found.runs, kin, tainted)
     already = [str(dataset) for dataset in found.datasets if records(dataset, kin)]
-    gone = [done for dataset in found.datasets if (done := forget(dataset, kin, now()))]
+    # Stored models' runs are looked through in any case; where folders are named, only these are changed.
+    named = {place for folder in folders for place in (folder.resolve(), folder.resolve() / "dataset")}
+    tops = [top.resolve() for top in below]
+    meant = [d for d in found.datasets if not folders or d in named or any(d.is_relative_to(top) for top in tops)]
+    left = [str(dataset) for dataset in found.datasets if dataset not in meant and holds(dataset, kin)]
+    gone = [done for dataset in meant if (done := forget(dataset, kin, now()))]
     if not gone and not already:
         raise DatasetError(
             f"none of {len(found.datasets)} datasets holds or held a session {session!r}: `locum rows DIR` shows the "
@@ -69,6 +77,7 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
         "session": session,
         "datasets": gone,
         "already": already,
+        "left": left,
         "holders": holding,
         "unclear": holders.unclear(found.runs),
         "readings_removed": True,
@@ -87,6 +96,8 @@ def show(voice: Output, done: dict[str, Any]) -> None:
             voice.say(f"  its log is not touched: {source}")
     for dataset in done["already"]:
         voice.say(f"forgotten before in {dataset}")
+    for dataset in done["left"]:
+        voice.say(f"its rows are still in {dataset}, which was not named: name it, or leave the folders out")
     if not done["holders"]:
         voice.say("nothing that was trained on it was found")
     for holder in done["holders"]:

@@ -62,8 +62,6 @@ def _plan(dataset: Path, base: str, voice: Output, epochs: int, max_steps: int |
 
 
 def _family(voice: Output, family: dict[str, Any]) -> None:
-    from locum.trust.gate import MIN_SESSIONS
-
     voice.say(
         f"{family['family']}: {count(family['train_rows'], 'training row')}; {family['held_out_rows']:,} held out,"
         f" of {count(family['held_out_sessions'], 'session')}",
@@ -72,7 +70,7 @@ def _family(voice: Output, family: dict[str, Any]) -> None:
     if family["judged"]:
         voice.say(
             f"  the gate would count {family['judged']:,} of the rows held out,"
-            f" from {count(family['judged_sessions'], 'session')}; it needs {MIN_SESSIONS} sessions"
+            f" from {count(family['judged_sessions'], 'session')}; it needs {family['session_floor']} sessions"
         )
         voice.say(
             "  rows of one session are alike, so these are as much evidence as"

@@ -77,7 +77,7 @@ def stratum(sample: Sample) -> Stratum:
 
 def lookups(measures: Measures) -> dict[str, Estimate]:
     """Families in which the tuned model is not shown to be right more often than a copy of the nearest training row's
-    decision, with the difference: there the lookup is the thing to ship."""
+    decision, with the difference: until it is, the lookup is the thing to ship."""
     found = {}
     for family, named in measures.items():
         for name in PRIMARY.values():

@@ -7,7 +7,8 @@ Two claims must hold, each at one-sided level alpha, over rows whose outcome the
 
 Bounds are the lower of CR3-t over sessions and Tango's score bound at the effective number of rows
 (`locum.evaluation.statistics`). Nothing is said below the floors: `MIN_SESSIONS` sessions, and as many effective rows
-as it takes to bound a rate below `margin` when not one loss was seen. Vetoes bound invalid calls and loops, and made-up
+as it takes to bound a rate below `margin` when not one loss was seen; nothing is let through below as many sessions
+(`session_floor`). Vetoes bound invalid calls and loops, and made-up
 and invented details, transplants and recitals against the agent's own rate, by Clopper-Pearson. What a model betrays
 (a redacted value, a planted canary) forbids it at once, whatever the family and however few the rows.
 
@@ -141,10 +142,10 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -
     sessions = len(set(names))
     lost_or_won = [float(a) - float(b) for a, b in zip(right, incumbent, strict=True)]
     worth = effective_rows(lost_or_won, names) if judged else 0.0
-    floor = zero_loss_rows(margin, alpha)
+    floor, least = zero_loss_rows(margin, alpha), session_floor(margin, alpha)
     verified = len(judged) / len(decided) if decided else 0.0
     checks = [
-        Check("sessions", sessions >= MIN_SESSIONS, f"{sessions} of at least {MIN_SESSIONS}"),
+        Check("sessions", sessions >= least, f"{sessions} of at least {least}"),
         Check("rows", worth >= floor, f"{len(judged)}, as much as {worth:.1f} unrelated ones, of at least {floor}"),
     ]
     if decided:
@@ -175,11 +176,12 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -
             f"Nothing in {evidence.family} rows says whether an answer is right, so no number of sessions would do.",
         )
     if decided and verified < MIN_VERIFIED:
-        return verdict("INSUFFICIENT", f"Not gateable yet: only {verified:.0%} of its rows are verified by an outcome.")
+        share = f"only {verified:.0%} of its rows are" if verified else "none of its rows is"
+        return verdict("INSUFFICIENT", f"Not gateable yet: {share} verified by an outcome.")
     per_session = worth / sessions if sessions else 1.0
     discordance = sum(map(abs, lost_or_won)) / len(judged) if judged else 0.0
     planned = max(floor, zero_loss_rows(MAX_INVALID, alpha), rows_for_power(discordance, margin, alpha))
-    target = max(MIN_SESSIONS, math.ceil(planned / per_session - 1e-9))
+    target = max(least, math.ceil(planned / per_session - 1e-9))
     if sessions < MIN_SESSIONS or worth < floor:
         needed = target - sessions
         seen = f"{len(judged)} rows of {sessions} held-out sessions, as much evidence as {worth:.0f} unrelated rows"
@@ -219,6 +221,14 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -
     for claim in claims[:-1]:
         if claim.check.passed is False:
             return verdict("REJECT", f"Not fit: {claim.check.detail}.")
+    if sessions < least:
+        needed = target - sessions
+        return verdict(
+            "INSUFFICIENT",
+            f"Too few sessions to let anything through: {sessions} held-out ones of at least {least}; "
+            f"{_more(sessions, needed, evidence.test_share)}.",
+            needed,
+        )
     open_claims = [claim for claim in claims if not claim.check.passed]
     if not open_claims:
         return verdict(
@@ -231,6 +241,16 @@ def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -
     target = max(target, math.ceil(max(wanted) / per_session - 1e-9), sessions + 1)
     needed = target - sessions
     return verdict("INSUFFICIENT", f"{reason}; {_more(sessions, needed, evidence.test_share)}.", needed)
+
+
+def session_floor(margin: float, alpha: float) -> int:
+    """Held-out sessions below which nothing is let through, however many rows they have.
+
+    Sessions are what is independent. Where no row was lost, nothing shows how losses gather in sessions, and if they
+    come in whole sessions it takes as many sessions as it would take rows. With a floor of 12 sessions, a candidate at
+    the margin that loses whole sessions passed in 3 of 10 simulations (twelve sessions of ten rows, nominal 5 %).
+    """
+    return max(MIN_SESSIONS, zero_loss_rows(margin, alpha))
 
 
 def zero_loss_rows(rate: float, alpha: float) -> int:

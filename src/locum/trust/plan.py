@@ -11,7 +11,7 @@ import msgspec
 
 from locum.evaluation.decisions import decides, decision_label
 from locum.evaluation.statistics import effective_rows
-from locum.trust.gate import MIN_SESSIONS, MIN_VERIFIED, PLAN_SESSIONS, zero_loss_rows
+from locum.trust.gate import MIN_VERIFIED, PLAN_SESSIONS, session_floor, zero_loss_rows
 from locum.types import Row
 
 
@@ -32,6 +32,8 @@ class FamilyPlan(msgspec.Struct, frozen=True, kw_only=True):
     rows of a session are alike only in part (`evaluation.statistics`)."""
     floor: int
     """Independent rows that the gate needs with not one loss."""
+    session_floor: int
+    """Held-out sessions that it needs."""
     can_pass: bool
     """Whether a faultless model could pass the gate on these rows."""
     sessions_needed: int | None
@@ -54,27 +56,30 @@ def plan_families(
         alpha: as of it.
     """
     families = sorted({row.family for row in (*train, *test)})
-    floor = zero_loss_rows(margin, alpha)
+    floors = zero_loss_rows(margin, alpha), session_floor(margin, alpha)
     return tuple(
         _plan(
             family,
             sum(row.family == family for row in train),
             [row for row in test if row.family == family],
-            floor,
+            floors,
             test_share,
         )
         for family in families
     )
 
 
-def _plan(family: str, train_rows: int, held_out: Sequence[Row], floor: int, test_share: float) -> FamilyPlan:
+def _plan(
+    family: str, train_rows: int, held_out: Sequence[Row], floors: tuple[int, int], test_share: float
+) -> FamilyPlan:
+    floor, least = floors
     decided = [row for row in held_out if decision_label(row.structure, row.response) is not None]
     judged = [row for row in decided if row.tier == "verified"]
     lineages = [row.lineage for row in judged]
     sessions, worth = set(lineages), _worth(lineages)
     verified = len(judged) / len(decided) if decided else 0.0
-    can_pass = len(sessions) >= MIN_SESSIONS and worth >= floor and verified >= MIN_VERIFIED
-    needed = None if can_pass else _needed(lineages, floor, verified)
+    can_pass = len(sessions) >= least and worth >= floor and verified >= MIN_VERIFIED
+    needed = None if can_pass else _needed(lineages, floors, verified)
     return FamilyPlan(
         family=family,
         train_rows=train_rows,
@@ -84,6 +89,7 @@ def _plan(family: str, train_rows: int, held_out: Sequence[Row], floor: int, tes
         judged_sessions=len(sessions),
         worth=worth,
         floor=floor,
+        session_floor=least,
         can_pass=can_pass,
         sessions_needed=needed,
         recordings_needed=None if needed is None else math.ceil(needed / test_share - 1e-9),
@@ -96,13 +102,14 @@ def _worth(lineages: Sequence[str]) -> float:
     return effective_rows([1.0] * len(lineages), lineages) if lineages else 0.0
 
 
-def _needed(lineages: Sequence[str], floor: int, verified: float) -> int | None:
+def _needed(lineages: Sequence[str], floors: tuple[int, int], verified: float) -> int | None:
+    floor, least = floors
     sessions = len(set(lineages))
     if sessions == 0 or verified < MIN_VERIFIED:
         return None
     # What a session like these adds: of as many again, since one alone would count as one row and so add nothing.
     again = _worth([*lineages, *(f"again {lineage}" for lineage in lineages)])
-    return max(MIN_SESSIONS, math.ceil(floor / (again / (2 * sessions)) - 1e-9)) - sessions
+    return max(least, math.ceil(floor / (again / (2 * sessions)) - 1e-9)) - sessions
 
 
 def _reason(
