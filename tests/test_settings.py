@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from locum.dataset.families import FAMILIES
 from locum.errors import SettingsError
-from locum.settings import CONDITIONS, STRUCTURAL, FamilyRule, load_settings
+from locum.settings import CONDITIONS, STRUCTURAL, FamilyRule, Price, load_settings
 
 WHOLE = """
 [agent]
@@ -149,3 +149,17 @@ def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) -> 
     with pytest.raises(SettingsError) as found:
         load_settings(settings_file(tmp_path, f"[agent]\n{line}\n"))
     assert "secret-value-7" not in str(found.value)
+
+
+def test_prices(tmp_path: Path) -> None:
+    text = '[prices."claude-*"]\ninput = 3\noutput = 15\ncached = 0.3\n[prices."gpt-x"]\ninput = 1\noutput = 2\n'
+    found = load_settings(settings_file(tmp_path, text)).prices
+    assert found == {"claude-*": Price(input=3, output=15, cached=0.3), "gpt-x": Price(input=1, output=2)}
+    for wrong, words in (
+        ("[prices]\ninput = 3\n", "prices: Expected `object`"),
+        ('[prices."m"]\ninput = 3\n', "missing required field `output`"),
+        ('[prices."m"]\ninput = -3\noutput = 1\n', "Expected `float` >= 0"),
+        ('[prices."m"]\ninput = 3\noutput = 1\nper_call = 1\n', "per_call"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            load_settings(settings_file(tmp_path, wrong))

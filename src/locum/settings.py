@@ -76,12 +76,23 @@ class Lexicons(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     domain_vocabulary: tuple[str, ...] = ()
 
 
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[prices."MODEL"]` table: what the agent's provider charges, in US dollars per million tokens."""
+
+    input: Annotated[float, msgspec.Meta(ge=0)]
+    output: Annotated[float, msgspec.Meta(ge=0)]
+    cached: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Of input that comes from the provider's cache; as other input where it is not given."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that `locum.toml` settles."""
 
     families: tuple[FamilyRule, ...] = ()
     agent: AgentSettings = AgentSettings()
     lexicons: Lexicons = Lexicons()
+    prices: dict[str, Price] = {}
+    """Glob over a model's name -> its price; the first that fits counts."""
     file: str | None = None
     """Where it was read from."""
 
@@ -112,8 +123,10 @@ def load_settings(path: Path | str | None = None) -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is no TOML: {error}; mend it there") from None
     for key in settled:
-        if key not in ("families", "agent", "lexicons"):
-            raise SettingsError(f"{path}: unknown key {key!r}; there are `[[families]]`, `[agent]` and `[lexicons]`")
+        if key not in ("families", "agent", "lexicons", "prices"):
+            raise SettingsError(
+                f"{path}: unknown key {key!r}; there are `[[families]]`, `[agent]`, `[lexicons]` and `[prices]`"
+            )
     listed = settled.get("families", [])
     if not isinstance(listed, list):
         raise SettingsError(f"{path}: `families` is one table; begin each rule with [[families]]")
@@ -124,7 +137,8 @@ def load_settings(path: Path | str | None = None) -> Settings:
         raise SettingsError(f"{path}: agent.logins holds an empty name; leave it out")
     _check_provider(path, agent)
     lexicons = _convert(path, "lexicons", settled.get("lexicons", {}), Lexicons)
-    return Settings(families=rules, agent=agent, lexicons=lexicons, file=str(path))
+    prices = _convert(path, "prices", settled.get("prices", {}), dict[str, Price])
+    return Settings(families=rules, agent=agent, lexicons=lexicons, prices=prices, file=str(path))
 
 
 def _rule(path: Path, where: str, item: Any) -> FamilyRule:

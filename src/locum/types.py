@@ -39,6 +39,21 @@ class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
     arguments: dict[str, Any] = {}
 
 
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a call to a model took, by the log's own count."""
+
+    input: int
+    """Tokens of the prompt, those from the provider's cache and those written to it included."""
+    output: int
+    """Tokens of the answer, what was thought before it included."""
+    cached: int = 0
+    """Of the input, those from the cache."""
+    cost: float | None = None
+    """US dollars, where the log itself states them."""
+    model: str | None = None
+    """Which it was, where the log says so: a session may go on with another."""
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a conversation, all its log lines merged."""
 
@@ -56,6 +71,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """The log's own message id, the same in every copy of the session."""
     time: str | None = None
     signals: tuple[Signal, ...] = ()
+    usage: Usage | None = None
+    """Only on the agent's messages, where the log counts tokens."""
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from huggingface_hub import DatasetCard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locum.dataset.card import card
@@ -73,6 +73,7 @@ def test_numbers_provenance_and_terms() -> None:
 
 
 @given(st.text(), st.text())
+@settings(deadline=None)
 def test_what_logs_say_cannot_break_out(name: str, line: str) -> None:
     text = card(stats(models={name: 3}), terms=(line,))
     plain = card(stats(models={"m": 3}), terms=("t",))

@@ -10,13 +10,16 @@ from full_run import PHRASE, a_forecast, a_scaling, losses, replaced, write_full
 from report_run import samples, write_run
 from test_report_page import HOSTILE, Reader, report
 
+from locum.dataset.stats import Calls
 from locum.evaluation import nll
 from locum.files import write_json
+from locum.report.cost import cost
 from locum.report.inputs import read_run
 from locum.report.scaling import climbs, lever, next_batch
 from locum.report.tints import Token, read_tokens, sentence, spans
 from locum.report.view import page
 from locum.report.voices import SHOWN, segments, spread, voices
+from locum.settings import Price
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,45 @@ def test_the_bill_holds_what_the_run_knows(html: str) -> None:
         "model/ 1 MB",
     ):
         assert expected in text, text[text.find("What it cost") :][:600]
+
+
+@pytest.mark.parametrize(
+    ("usage", "prices", "much", "note"),
+    [
+        (
+            Calls(10, 1000, 50, 800),
+            {},
+            "price not known",
+            "no log states one, and [prices] in locum.toml names none; 100 tokens in (80 of them from its cache), "
+            "5 out, over 10 calls",
+        ),
+        (Calls(10, 1000, 50, 800, priced=4, cost=0.2), {}, "$0.050", "as the log says of 4 calls; 100 tokens in"),
+        (
+            Calls(1, 1_000_000, 100_000, 500_000, priced=1, cost=9.0),
+            {"other*": Price(input=9, output=9), "claude-*": Price(input=3, output=15, cached=0.3)},
+            "$3.15",
+            "at the price in locum.toml; 1,000,000 tokens in",
+        ),
+        (Calls(1, 1_000_000, 0, 500_000), {"*": Price(input=3, output=15)}, "$3.00", "at the price"),
+        (Calls(1, 10, 0), {"*": Price(input=0, output=0)}, "$0.00", "at the price"),
+    ],
+)
+def test_a_call_of_the_agent_costs_what_its_log_or_the_user_says(
+    run: Path, usage: Calls, prices: dict[str, Price], much: str, note: str
+) -> None:
+    inputs = read_run(run)
+    assert inputs.stats is not None
+    counted = msgspec.structs.replace(inputs.stats, usage={"anthropic/claude-x": usage})
+    found = cost(msgspec.structs.replace(inputs, stats=counted), prices)
+    assert found is not None
+    last = found.items[-1]
+    assert (last.what, last.much) == ("a call of anthropic/claude-x", much)
+    assert last.note.startswith(note)
+    assert "stands last" in found.sentence
+
+
+def test_where_no_log_counts_tokens_it_says_so(html: str) -> None:
+    assert "logs count no tokens, so what its own calls cost is not known" in Reader(html).text
 
 
 def test_every_token_of_the_answer_is_there_and_tinted(run: Path) -> None:

@@ -11,6 +11,7 @@ from locum.cli.output import Debug, Json, Output, Quiet
 def report(
     run: o.RunFolder,
     show: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    settings: o.Settings = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -22,7 +23,7 @@ def report(
 
         from locum.cli import stages
 
-        page = Path(stages.report(run))
+        page = Path(stages.report(run, settings=settings))
         voice.say(f"report {page}")
         if show and not webbrowser.open(page.resolve().as_uri()):
             voice.say("  no browser could be started here; open the file yourself")

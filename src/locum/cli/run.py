@@ -132,7 +132,7 @@ def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[s
         "deployed": placed,
         "digests": stages.digests(folder),
     }
-    report = stages.report(folder, manifest)
+    report = stages.report(folder, manifest, request.settings)
     run.finish(manifest)
     show.closing(voice, folder, report, placed)
     return summary(folder, extracted, trained, exported, placed, results, verdicts, report)

@@ -433,8 +433,9 @@ def _check_is_what_was_evaluated(run: Path, results: "Results") -> None:
         )
 
 
-def report(run: Path, manifest: dict[str, Any] | None = None) -> str:
+def report(run: Path, manifest: dict[str, Any] | None = None, settings: str | None = None) -> str:
     """Everything to one page. Returns its path."""
     from locum.report import write_report
+    from locum.settings import load_settings
 
-    return str(write_report(run, manifest))
+    return str(write_report(run, manifest, load_settings(settings).prices))

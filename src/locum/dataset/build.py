@@ -19,7 +19,7 @@ from locum.errors import DatasetError
 from locum.files import digest
 from locum.sessions.lineage import message_key
 from locum.settings import FamilyRule
-from locum.types import ENDORSED, Drop, Message, Row, Session, Tier
+from locum.types import ENDORSED, Drop, Message, Row, Session, Tier, Usage
 
 _EXCERPT = 200
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -76,6 +76,8 @@ class Built(msgspec.Struct, frozen=True, array_like=True):
     row: Made | None
     contrast: Contrast | None
     """What the turn is kept aside as, where it is a drop that something can be learned from."""
+    usage: Usage | None = None
+    """What the turn took, where the log counts it."""
 
 
 class BuiltSession(msgspec.Struct, frozen=True, array_like=True):
@@ -90,6 +92,9 @@ class BuiltSession(msgspec.Struct, frozen=True, array_like=True):
     signatures: tuple[tuple[Signature, Signature], ...]
     """Theirs, to cluster and to look for leaks by."""
     standing: tuple[Standing, ...]
+    provider: str = ""
+    model: str = ""
+    """"provider/model", as far as the log says."""
 
     def drop(self, turn: Built, reason: str) -> Drop:
         """A turn of it as a drop."""
@@ -117,10 +122,20 @@ def build_session(session: Session, options: Options) -> BuiltSession:
                 narrates=part.narrates,
                 row=None if isinstance(made, str) else made,
                 contrast=walk.contrast(part, reason) if reason in CONTRASTED else None,
+                usage=part.message.usage,
             )
         )
-    about = session.id, session.source, session.lineage
-    return BuiltSession(*about, tuple(built), tuple(walk.lines), tuple(both_signatures(walk.rows)), standing)
+    return BuiltSession(
+        session.id,
+        session.source,
+        session.lineage,
+        tuple(built),
+        tuple(walk.lines),
+        tuple(both_signatures(walk.rows)),
+        standing,
+        session.provider or "unknown",
+        model_of(session),
+    )
 
 
 class _Walk:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from locum.types import BadLine, Lines
+from locum.types import BadLine, Lines, Usage
 
 
 class LineCounts(msgspec.Struct, frozen=True):
@@ -25,6 +25,32 @@ class LineCounts(msgspec.Struct, frozen=True):
             noise=sum(lines.noise.values()),
             unknown=sum(lines.unknown.values()),
             bad=len(lines.bad) + lines.bad_unlisted,
+        )
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """What the turns of one model took, those alone whose log counts it; a copy of a turn is no other turn."""
+
+    calls: int = 0
+    input: int = 0
+    """Tokens, those that came from the provider's cache included."""
+    output: int = 0
+    cached: int = 0
+    """Of the input."""
+    priced: int = 0
+    """Calls whose log states US dollars."""
+    cost: float = 0.0
+    """Theirs, together."""
+
+    def plus(self, usage: Usage) -> "Calls":
+        """With one call more."""
+        return Calls(
+            self.calls + 1,
+            self.input + usage.input,
+            self.output + usage.output,
+            self.cached + usage.cached,
+            self.priced + (usage.cost is not None),
+            self.cost + (usage.cost or 0.0),
         )
 
 
@@ -93,6 +119,8 @@ class Stats(msgspec.Struct, frozen=True):
     """Rows whose measured score stands in `scores.jsonl`."""
     scored_under: str | None = None
     """The base that they were scored under, as `--base` named it."""
+    usage: dict[str, Calls] = {}
+    """"provider/model" -> what its turns took, rows or not; empty where no log counts tokens."""
     notes: tuple[str, ...] = ()
     """What the user has to know before trusting the rest, one sentence each."""
 

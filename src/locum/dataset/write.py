@@ -28,7 +28,7 @@ from locum.dataset.near_duplicates import Signed, clusters, leaks
 from locum.dataset.notes import notes
 from locum.dataset.redaction import Numbering, Redactions, replace_marks
 from locum.dataset.split import SPLITS, assign
-from locum.dataset.stats import LineCounts, Stats
+from locum.dataset.stats import Calls, LineCounts, Stats
 from locum.dataset.store import CONTRASTS, DOCUMENTS, decode_row, redactions_file
 from locum.dataset.terms import check, under
 from locum.dataset.waiting import Waiting, waiting_file
@@ -169,6 +169,8 @@ class _Ledger:
         """Those of all rows to cluster them by, one after the other."""
         self.drops: Counter[str] = Counter()
         self.documents = Documents()
+        self.usage: dict[str, Calls] = {}
+        """"provider/model" -> what its turns took."""
         self.turns = self.narration = self.without_turns = self.contrasts = 0
         self._drops_out, self._contrasts_out, self._signed = drops_out, contrasts_out, signed
         self._seen: set[int] = set()
@@ -185,6 +187,9 @@ class _Ledger:
             self.narration += turn.narrates
             row = turn.row
             reason = self._reason(built.lineage, turn)
+            if turn.usage is not None and reason != "copy":
+                model = f"{built.provider}/{turn.usage.model}" if turn.usage.model else built.model
+                self.usage[model] = self.usage.get(model, Calls()).plus(turn.usage)
             if row is not None:
                 size, (signature, second) = next(of_rows)
                 at += size
@@ -327,6 +332,7 @@ def _stats(
         shortened=sum(row.shortened for row in rows),
         tiers=_ranked(Counter(row.tier for row in rows)),
         models=_ranked(Counter(row.model for row in rows)),
+        usage=dict(sorted(ledger.usage.items(), key=lambda item: (-item[1].calls, item[0]))),
         context_chars=options.context_chars,
         response_chars=options.response_chars,
         left_aside=_ranked(Counter(skipped.reason for skipped in intake.skipped)),

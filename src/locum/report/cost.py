@@ -1,13 +1,18 @@
 """What the run cost: time, tokens, memory, bytes, each only where the run's own files say it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from math import floor, log10
 from pathlib import Path
 
 import msgspec
 
+from locum.dataset.stats import Calls
 from locum.evaluation.results import Results
 from locum.report import figures
 from locum.report.inputs import Inputs, Step
+from locum.report.voices import visible
+from locum.settings import Price
 
 _GENERATING_ARMS = ("base", "tuned", "base_icl")
 """Whose answers the seconds of generating went into."""
@@ -29,23 +34,54 @@ class Cost(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def cost(inputs: Inputs) -> Cost | None:
-    """The bill of a run; None where nothing of it is known."""
+def cost(inputs: Inputs, prices: Mapping[str, Price]) -> Cost | None:
+    """The bill of a run; None where nothing of it is known.
+
+    Args:
+        inputs: what the run holds.
+        prices: glob over a model's name -> what the agent's provider charges for it.
+    """
+    usage = inputs.stats.usage if inputs.stats else {}
     items = (
         *_training(inputs.curve),
         *(_evaluation(inputs.results, len(inputs.samples)) if inputs.results else ()),
         *_whole(inputs.manifest),
         *_bytes(inputs.run),
     )
-    if not items:
+    if not items and not usage:
         return None
-    return Cost(
-        items=items,
-        sentence=(
-            "All of it was computed on the machine that made this run, which no call of the agent is charged for. What "
-            "the agent's own calls cost is not kept in a run."
-        ),
+    known = (
+        "What a call of the agent took, by its logs, stands last."
+        if usage
+        else "The agent's logs count no tokens, so what its own calls cost is not known."
     )
+    return Cost(
+        items=(*items, *(_call(model, calls, prices) for model, calls in usage.items())),
+        sentence=f"It was computed on the machine that made this run, without a call of the agent. {known}",
+    )
+
+
+def _call(model: str, calls: Calls, prices: Mapping[str, Price]) -> Item:
+    """One call of the agent, on average: what it cost, and the tokens that it took."""
+    name = model.partition("/")[2]
+    price = next((price for glob, price in prices.items() if fnmatchcase(name, glob)), None)
+    if price is not None:
+        cached = price.input if price.cached is None else price.cached
+        paid = (calls.input - calls.cached) * price.input + calls.cached * cached + calls.output * price.output
+        much, said = _dollars(paid / 1e6 / calls.calls), "at the price in locum.toml"
+    elif calls.priced:
+        much = _dollars(calls.cost / calls.priced)
+        said = f"as the log says of {figures.count(calls.priced, 'call')}"
+    else:
+        much, said = "price not known", "no log states one, and [prices] in locum.toml names none"
+    given, cached_, answered = (round(n / calls.calls) for n in (calls.input, calls.cached, calls.output))
+    took = f"{given:,} tokens in ({cached_:,} of them from its cache), {answered:,} out"
+    return Item(f"a call of {visible(model)}", much, f"{said}; {took}, over {figures.count(calls.calls, 'call')}")
+
+
+def _dollars(much: float) -> str:
+    """US dollars with two digits that count."""
+    return f"${much:,.2f}" if much >= 1 else f"${figures.number(much, 2 if much <= 0 else 1 - floor(log10(much)))}"
 
 
 def _training(curve: tuple[Step, ...]) -> Iterator[Item]:

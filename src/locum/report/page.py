@@ -22,9 +22,12 @@ from locum.report.inputs import read_run
 from locum.report.markdown import markdown
 from locum.report.quantization import HEADS
 from locum.report.view import Page, page
+from locum.settings import Price
 
 
-def write_report(run: Path, manifest: Mapping[str, Any] | None = None) -> Path:
+def write_report(
+    run: Path, manifest: Mapping[str, Any] | None = None, prices: Mapping[str, Price] | None = None
+) -> Path:
     """Write `run`/report.html and report.md from what the run directory holds, and return the page's path.
 
     Whatever is missing or unreadable is named on the page in its place.
@@ -32,11 +35,12 @@ def write_report(run: Path, manifest: Mapping[str, Any] | None = None) -> Path:
     Args:
         run: the run directory.
         manifest: what manifest.json will hold, where the run is being finished: that file is written last of all.
+        prices: of the agent's models, by glob.
 
     Raises:
         RunError: `run` is no folder, or holds none of the files of a run.
     """
-    view = page(read_run(run, manifest))
+    view = page(read_run(run, manifest), prices)
     write_text(run / "report.md", markdown(view))
     path = run / "report.html"
     write_text(path, render(view))

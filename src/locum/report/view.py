@@ -17,6 +17,7 @@ from locum.report.quantization import Quantization, quantization
 from locum.report.scaling import Climbs, climbs
 from locum.report.valleys import Map, valley_map
 from locum.report.voices import Voices, visible, voices
+from locum.settings import Price
 
 _MEANING = {
     "LIVE": "may do this work",
@@ -97,8 +98,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     gaps: Mapping[str, str]
 
 
-def page(inputs: Inputs) -> Page:
-    """The whole page as values."""
+def page(inputs: Inputs, prices: Mapping[str, Price] | None = None) -> Page:
+    """The whole page as values; `prices` are those of the agent's models (`settings.Settings`)."""
     manifest, results = inputs.manifest, inputs.results
     name = visible(str(manifest.get("name") or (results.name if results else "") or inputs.run.name))
     base = manifest.get("base") or (results.base if results else None)
@@ -120,7 +121,7 @@ def page(inputs: Inputs) -> Page:
         evidence=evidence(results) if results else None,
         voices=voices(inputs.samples, inputs.favourites, inputs.tokens),
         scaling=climbs(inputs.scaling),
-        cost=cost(inputs),
+        cost=cost(inputs, prices or {}),
         card=card(inputs),
         quantization=quantization(inputs.ladder),
         gaps=inputs.gaps,

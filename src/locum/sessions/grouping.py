@@ -15,7 +15,7 @@ from locum.files import digest
 from locum.sessions.chat_messages import with_signals
 from locum.sessions.corrections import corrects
 from locum.sessions.ledger import Ledger
-from locum.types import Message, Signal
+from locum.types import Message, Signal, Usage
 
 _SHORT = 512
 """Tokens: side calls allow no longer answers."""
@@ -61,6 +61,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
     time: str | None
     signals: tuple[Signal, ...]
+    usage: Usage | None
 
 
 class Grouping:
@@ -79,7 +80,8 @@ class Grouping:
         self._tools = self._tools or bool(call.tools)
         said = [message.id or "" for message in call.messages if message.role == "assistant"]
         answer = call.messages[-1]
-        self._answers.setdefault(said[-1], _Answer(answer.time, answer.signals))
+        usage = answer.usage and msgspec.structs.replace(answer.usage, model=call.model)
+        self._answers.setdefault(said[-1], _Answer(answer.time, answer.signals, usage))
         for id_ in said[:-1]:
             earlier = self._kept.pop(id_, None)
             if earlier is not None:
@@ -105,7 +107,8 @@ class Grouping:
                 known = self._answers.get(message.id or "")
                 if known is not None:
                     message = with_signals(message, *known.signals)
-                    call.messages[at] = msgspec.structs.replace(message, time=message.time or known.time)
+                    time = message.time or known.time
+                    call.messages[at] = msgspec.structs.replace(message, time=time, usage=known.usage)
             _mark_corrections(call.messages)
             yield call
 

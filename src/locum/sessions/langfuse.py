@@ -22,6 +22,7 @@ from locum.sessions.tracing.payloads import LIMITS, asked_in, said_in
 from locum.sessions.tracing.recorder import Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, parsed, samples
 from locum.sessions.tracing.scores import Score
+from locum.sessions.usage import usage_of
 
 _AROUND = frozenset({"SPAN", "AGENT", "CHAIN"})
 _STEPS = frozenset({"EVENT", "RETRIEVER", "EVALUATOR", "EMBEDDING", "GUARDRAIL"})
@@ -132,7 +133,13 @@ def _generation(record: dict[str, Any], number: int) -> Traced | None:
         limit=next((limit for limit in (*limits, asked.limit if asked is not None else None) if limit), None),
         reason=said.reason if said is not None else None,
         failed=record.get("level") == "ERROR",
+        usage=usage_of(_mapping(record.get("usage_details")) or _mapping(record.get("usage")), _cost(record)),
     )
+
+
+def _cost(record: dict[str, Any]) -> Any:
+    whole = next((record[key] for key in ("total_cost", "calculated_total_cost") if record.get(key)), None)
+    return whole or _mapping(record.get("cost_details")).get("total")
 
 
 def _around(record: dict[str, Any], number: int, trace: str) -> Traced | None:

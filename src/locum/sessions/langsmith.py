@@ -17,6 +17,7 @@ from locum.sessions.tracing.payloads import LIMITS, asked_in, said_in
 from locum.sessions.tracing.recorder import Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, parsed, samples
 from locum.sessions.tracing.scores import Score
+from locum.sessions.usage import usage_of
 
 _STEPS = frozenset({"retriever", "prompt", "parser", "embedding"})
 _HOLDERS = ("runs", "feedback", "feedbacks", "data")
@@ -111,6 +112,7 @@ def _call(run: dict[str, Any], number: int, id: str, trace: str, *, outer: bool 
         limit=next((limit for limit in (*limits, asked.limit if asked is not None else None) if limit), None),
         reason=said.reason,
         failed=bool(run.get("error")) or run.get("status") == "error",
+        usage=None if outer else usage_of(run, run.get("total_cost")),
         outer=outer,
     )
 

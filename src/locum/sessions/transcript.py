@@ -11,7 +11,7 @@ import msgspec
 
 from locum.sessions.corrections import corrects
 from locum.sessions.ledger import Ledger
-from locum.types import Message, Origin, Role, Signal, ToolCall
+from locum.types import Message, Origin, Role, Signal, ToolCall, Usage
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -38,6 +38,7 @@ class Turn(msgspec.Struct):
     signals: list[Signal] = []
     lines: list[int] = []
     rewound: bool = False
+    usage: Usage | None = None
 
 
 class _Note(msgspec.Struct):
@@ -185,6 +186,7 @@ class Transcript:
                 id=turn.id,
                 time=turn.time,
                 signals=tuple(dict.fromkeys(signals)),
+                usage=turn.usage and msgspec.structs.replace(turn.usage, model=turn.model),
             )
         )
         for call, told in paired:

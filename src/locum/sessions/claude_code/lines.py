@@ -13,7 +13,7 @@ import msgspec
 from locum.sessions.claude_code.texts import Heard, hear
 from locum.sessions.jsonl import BadRecord, arguments, decode, decode_line, kind_of, numbered_lines, utc
 from locum.sessions.ledger import Ledger
-from locum.types import Signal, ToolCall
+from locum.types import Signal, ToolCall, Usage
 
 NOISE_TYPES = frozenset(
     {
@@ -73,11 +73,29 @@ _SHOWN_ELSEWHERE = frozenset({"file", "directory", "mcp_resource", "pdf_referenc
 _NO_TEXT = frozenset({"", "(no content)"})
 
 
+class Counts(msgspec.Struct):
+    """What a line says of the tokens of its message; the last line of a message alone has all of them."""
+
+    input_tokens: Any = 0
+    output_tokens: Any = 0
+    cache_read_input_tokens: Any = 0
+    cache_creation_input_tokens: Any = 0
+
+    def usage(self, model: str | None) -> Usage | None:
+        """Them, of a message of this model; None where they are no numbers."""
+        read, written = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
+        counts = (self.input_tokens, self.output_tokens, read, written)
+        if not all(isinstance(count, int) for count in counts):
+            return None
+        return Usage(self.input_tokens + read + written, self.output_tokens, read, model=model)
+
+
 class _WireMessage(msgspec.Struct):
     content: str | list[Any]
     id: str | None = None
     model: str | None = None
     stop_reason: str | None = None
+    usage: Counts | list[Any] | str | float | bool | None = None
 
 
 class _WireRun(msgspec.Struct):
@@ -116,6 +134,7 @@ class Said(msgspec.Struct, frozen=True):
     text: str
     calls: tuple[ToolCall, ...]
     signals: tuple[Signal, ...]
+    counts: Counts | None = None
 
 
 class Entry(msgspec.Struct):
@@ -236,7 +255,8 @@ def _said(wire: Wire, ledger: Ledger, number: int) -> Said | None:
     if not calls and not signals and text.strip() in _NO_TEXT:
         ledger.noise(number, "thinking" if thought else "empty")
         return None
-    return Said(message.id or wire.uuid, message.model, text, tuple(calls), tuple(signals))
+    counts = message.usage if isinstance(message.usage, Counts) else None
+    return Said(message.id or wire.uuid, message.model, text, tuple(calls), tuple(signals), counts)
 
 
 def _heard(wire: Wire, ledger: Ledger, number: int) -> Heard:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from locum.sessions.claude_code.lines import Entry, Said
+from locum.sessions.claude_code.lines import Counts, Entry, Said
 from locum.sessions.claude_code.texts import Result
 from locum.sessions.claude_code.tree import Branch
 from locum.sessions.corrections import corrects
@@ -26,6 +26,7 @@ class _Turn(msgspec.Struct):
     calls: dict[str, ToolCall] = {}
     signals: list[Signal] = []
     lines: list[int] = []
+    counts: Counts | None = None
 
 
 class _Note(msgspec.Struct):
@@ -129,6 +130,7 @@ class _Gathering:
         for call in said.calls:
             turn.calls.setdefault(call.id, call)
         turn.signals += said.signals
+        turn.counts = said.counts or turn.counts
         turn.lines.append(entry.line)
         self._last_turn = turn
 
@@ -203,6 +205,7 @@ class _Gathering:
                 id=turn.id,
                 time=turn.time,
                 signals=tuple(dict.fromkeys(signals)),
+                usage=turn.counts.usage(turn.model) if turn.counts and "synthetic" not in signals else None,
             )
         )
         window.lines += turn.lines

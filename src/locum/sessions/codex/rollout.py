@@ -16,6 +16,7 @@ from locum.sessions.jsonl import BadRecord, decode, decode_line, kind_of, utc
 from locum.sessions.ledger import Ledger
 from locum.sessions.providers import provider_of
 from locum.sessions.transcript import Transcript, Turn, Window
+from locum.sessions.usage import together, usage_of
 from locum.sessions.zstd import lines_of
 from locum.types import Message, Session
 
@@ -85,6 +86,8 @@ class _Rollout:
         self._meta_line: int | None = None
         self._model: str | None = None
         self._turn: Turn | None = None  # the agent's message that is still open: no result has come yet
+        self._counted: Turn | None = None  # the agent's last message, which the next count of tokens is of
+        self._total: Any = None  # tokens of the session so far; a count that leaves it as it was is a repetition
         self._aborted: int | None = None  # the line of an abort whose message has not come yet
         self._humans: list[int] = []  # positions of what humans said in the open window
         self._heard: list[str] = []
@@ -164,7 +167,7 @@ class _Rollout:
         """The agent's message that an item belongs to: all items up to the first result are one."""
         turn = self._turn
         if turn is None:
-            turn = self._turn = Turn(time=time, model=self._model)
+            turn = self._turn = self._counted = Turn(time=time, model=self._model)
             self._windows[-1].say(turn)
         if turn.id is None:
             turn.id = self._id(item)
@@ -243,7 +246,9 @@ class _Rollout:
             self._roll_back(event.get("num_turns"))
             self._ledger.noise(number, "rollback")
             return
-        if kind in ("task_started", "turn_started"):
+        if kind == "token_count":
+            self._count(event.get("info"))
+        elif kind in ("task_started", "turn_started"):
             self._settle()
         elif isinstance(call, str):
             code = event.get("exit_code")
@@ -252,6 +257,14 @@ class _Rollout:
             ):
                 self._windows[-1].flag(call, "tool_error")
         (self._ledger.noise if kind in EVENTS else self._ledger.unknown)(number, f"event: {kind}")
+
+    def _count(self, info: Any) -> None:
+        """What the call took that the agent's last message is the answer to."""
+        if not isinstance(info, dict) or info.get("total_token_usage") == self._total:
+            return
+        self._total = info.get("total_token_usage")
+        if self._counted is not None:
+            self._counted.usage = together(self._counted.usage, usage_of(info.get("last_token_usage")))
 
     def _roll_back(self, turns: Any) -> None:
         """A human took back so many of their messages, with all that followed."""

@@ -211,7 +211,7 @@ class _Window:
                     return text, data.get("synthetic") is not True
             case "file":
                 mime = data.get("mime")
-                if mime in _GIVEN_AS_TEXT:
+                if isinstance(mime, str) and mime in _GIVEN_AS_TEXT:
                     self._ledger.noise(part.number, "file")
                 else:
                     self._transcript.gap()

@@ -1,5 +1,6 @@
 """Sessions from spans. Records are counted instead of lines: one is a span, log record or annotation."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from locum.sessions.tracing.payloads import LIMITS
 from locum.sessions.tracing.recorder import Recorder, Traced
 from locum.sessions.tracing.records import numbered_records, samples
 from locum.sessions.tracing.scores import Score
+from locum.sessions.usage import usage_of
+from locum.types import Usage
 
 _CHUNK = 1 << 20
 _LAYOUTS = (
@@ -25,6 +28,20 @@ _LAYOUTS = (
 _IDENTITY = ("gen_ai.conversation.id", "session.id", "gen_ai.thread.id", "traceloop.association.properties.session_id")
 _ANSWERS = ("gen_ai.output.messages", "gen_ai.completion", "llm.output_messages", "output.value")
 _MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
+_USAGE = (
+    {
+        "input_tokens": "gen_ai.usage.input_tokens",
+        "output_tokens": "gen_ai.usage.output_tokens",
+        "cached_input_tokens": "gen_ai.usage.cache_read.input_tokens",
+    },
+    {"input_tokens": "gen_ai.usage.prompt_tokens", "output_tokens": "gen_ai.usage.completion_tokens"},
+    {
+        "input_tokens": "llm.token_count.prompt",
+        "output_tokens": "llm.token_count.completion",
+        "cached_input_tokens": "llm.token_count.prompt_details.cache_read",
+    },
+)
+"""What a span calls the counts, by generation."""
 
 
 class SpanReader:
@@ -175,9 +192,19 @@ def _take_call(
             limit=next((limit for limit in (*limits, messages.limit) if limit is not None), None),
             reason=genai.reason_of(span) or messages.reason,
             failed=span.failed,
+            usage=None if outer else _usage(attributes),
             outer=outer,
         )
     )
+
+
+def _usage(attributes: Mapping[str, Any]) -> Usage | None:
+    """The tokens of one call, in the words of OpenTelemetry or of OpenInference."""
+    for words in _USAGE:
+        counts = {name: attributes[key] for name, key in words.items() if key in attributes}
+        if (found := usage_of(counts, attributes.get("llm.cost.total"))) is not None:
+            return found
+    return None
 
 
 def _empty(span: Span) -> str:

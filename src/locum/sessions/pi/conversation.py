@@ -152,6 +152,7 @@ def _write(window: Transcript, entry: Entry, name: str, *, prompted: bool, own: 
                 signals=list(holds.signals),
                 lines=[entry.line],
                 rewound=rewound,
+                usage=holds.usage,
             )
         )
 

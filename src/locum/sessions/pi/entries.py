@@ -10,7 +10,8 @@ from locum.sessions.jsonl import BadRecord, arguments, decode, decode_line, kind
 from locum.sessions.ledger import Ledger
 from locum.sessions.pi.envelopes import Heard, hear, is_control, without_directives
 from locum.sessions.transcript import Result
-from locum.types import Signal, ToolCall
+from locum.sessions.usage import usage_of
+from locum.types import Signal, ToolCall, Usage
 
 _STATE = frozenset({"label", "model_change", "session", "session_info", "thinking_level_change"})
 """Entries about the session itself."""
@@ -34,6 +35,7 @@ class Said(msgspec.Struct, frozen=True):
     provider: str | None
     control: bool = False
     """Nothing but a token for the client."""
+    usage: Usage | None = None
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -212,6 +214,7 @@ def _said(message: dict[str, Any], line: int, ledger: Ledger) -> Said | None:
         model if isinstance(model, str) else None,
         provider if isinstance(provider, str) else None,
         control,
+        None if provider == _CLIENT else usage_of(message.get("usage")),
     )
 
 

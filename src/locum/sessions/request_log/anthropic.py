@@ -39,7 +39,7 @@ def call_of(exchange: Exchange, number: int) -> tuple[Call | None, str | None]:
         signals.append("interrupted")
     messages = reading.conversation.messages
     messages[-1] = with_signals(messages[-1], *signals)
-    reading.conversation.amend(time=exchange.time)
+    reading.conversation.amend(time=exchange.time, usage=exchange.usage)
     model = response.get("model") or request.get("model")
     model = model if isinstance(model, str) and model else None
     call = Call(

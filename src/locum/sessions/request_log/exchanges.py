@@ -7,12 +7,16 @@ import msgspec
 
 from locum.sessions.jsonl import BadRecord, decode, utc
 from locum.sessions.request_log.streams import merged, stream_events
+from locum.sessions.usage import usage_of
+from locum.types import Usage
 
 _REQUESTS = ("request", "request_body")
 _RESPONSES = ("response", "response_body")
 _OPTIONS = ("kwargs", "model_parameters", "optional_params")
 """Where LiteLLM and its users put what is not a message."""
 _TIMES = ("timestamp", "startTime", "start_time", "created_at", "logged_at", "time")
+_COSTS = ("response_cost", "cost", "spend")
+"""Where LiteLLM and its users put US dollars."""
 _WRAPPINGS = 6
 _ANY = msgspec.json.Decoder()
 
@@ -25,6 +29,7 @@ class Exchange(msgspec.Struct, frozen=True):
     response: dict[str, Any] | None
     """None where nothing came back."""
     time: str | None
+    usage: Usage | None = None
 
 
 def exchange_of(record: Any) -> Exchange | str | None:
@@ -59,7 +64,10 @@ def exchange_of(record: Any) -> Exchange | str | None:
         time = time_of(wrapped.get("timestamp"))
     if time is None and isinstance(answer, dict):
         time = time_of(answer.get("created"))
-    return Exchange({**options, "messages": messages}, answer if isinstance(answer, dict) else None, time)
+    if not isinstance(answer, dict):
+        return Exchange({**options, "messages": messages}, None, time)
+    cost = next((record[key] for key in _COSTS if key in record), None)
+    return Exchange({**options, "messages": messages}, answer, time, usage_of(answer.get("usage"), cost))
 
 
 def _body(value: Any) -> Any:

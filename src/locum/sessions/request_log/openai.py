@@ -45,7 +45,7 @@ def call_of(exchange: Exchange, number: int) -> tuple[Call | None, str | None]:
     signals: list[Signal] = ["truncated"] if choice.get("finish_reason") == "length" else []
     messages = reading.conversation.messages
     messages[-1] = with_signals(messages[-1], *signals)
-    reading.conversation.amend(time=exchange.time)
+    reading.conversation.amend(time=exchange.time, usage=exchange.usage)
     model = response.get("model") or request.get("model")
     model = model if isinstance(model, str) and model else None
     limit = request.get("max_completion_tokens") or request.get("max_tokens")

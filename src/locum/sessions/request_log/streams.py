@@ -60,6 +60,8 @@ def _merged_blocks(events: list[dict[str, Any]]) -> dict[str, Any]:
                     grown[index] = grown.get(index, "") + delta["partial_json"]
             case "message_delta":
                 message.update({key: value for key, value in delta.items() if value is not None})
+                if isinstance(event.get("usage"), dict) and isinstance(message.get("usage"), dict):
+                    message["usage"] = message["usage"] | event["usage"]
     for index, text in grown.items():
         blocks[index]["input"] = text
     return {**message, "type": "message", "content": [blocks[index] for index in sorted(blocks, key=_order)]}
@@ -73,6 +75,8 @@ def _merged_chunks(events: list[dict[str, Any]]) -> dict[str, Any]:
     calls: dict[Any, dict[str, Any]] = {}
     for event in events:
         response = {**{key: event[key] for key in ("id", "model", "created") if key in event}, **response}
+        if isinstance(event.get("usage"), dict):  # on the last one, which has no choices
+            response["usage"] = event["usage"]
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
         reason = choice.get("finish_reason") or reason

@@ -16,7 +16,7 @@ from locum.sessions.tracing.failures import Failure, Failures
 from locum.sessions.tracing.messages import Talk, Unfamiliar
 from locum.sessions.tracing.scores import Scale, Score
 from locum.sessions.tracing.tools import schemas
-from locum.types import Message, Session, Signal
+from locum.types import Message, Session, Signal, Usage
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "max_tokens_reached"})
 _STOPPED = frozenset({"content_filter", "safety", "guardrail_intervened", "cancelled", "recitation"})
@@ -44,6 +44,7 @@ class Traced(msgspec.Struct, frozen=True):
     reason: str | None = None
     """Why the answer stopped, in the provider's words."""
     failed: bool = False
+    usage: Usage | None = None
     outer: bool = False
     """It is of an agent or a chain: it counts only where no call of a model in its trace has messages, and of several
     only the one with the most messages."""
@@ -225,7 +226,7 @@ def _call(traced: Traced) -> Call | None:
     if messages is None:
         return None
     messages[-1] = with_signals(messages[-1], *_signals(traced))
-    messages[-1] = msgspec.structs.replace(messages[-1], time=traced.time)
+    messages[-1] = msgspec.structs.replace(messages[-1], time=traced.time, usage=traced.usage)
     model = traced.model if isinstance(traced.model, str) and traced.model else None
     limit = int(traced.limit[:10]) if isinstance(traced.limit, str) and traced.limit.isdecimal() else traced.limit
     return Call(
