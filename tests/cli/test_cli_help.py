@@ -60,11 +60,12 @@ def test_help_waits_for_nothing_heavy(arguments: list[str]) -> None:
         "run LOGS --name x --learning-rate nan", "run LOGS --name x --learning-rate 7", "run LOGS --name x --bogus",
         "rows data --split moon", "rows data --limit 0", "rows data --drops --mask",
         "rows data --reason empty --family reply", "chat x --beside me", "chat x --max-tokens 0",
-        "extract LOGS", "train data", "train data --out RUN --shard", "demo --sessions 0",
+        "extract LOGS", "extract EMPTY --out data", "run EMPTY --name x",
+        "train data", "train data --out RUN --shard", "demo --sessions 0",
     ],
 )  # fmt: skip
 def test_wrong_usage_is_two_and_touches_nothing(locum: Command, logs: Path, arguments: str) -> None:
-    code, out, err = locum(*(str(logs) if word == "LOGS" else word for word in arguments.split()))
+    code, out, err = locum(*({"LOGS": str(logs), "EMPTY": ""}.get(word, word) for word in arguments.split()))
     assert (code, out) == (2, "")
     assert "Traceback" not in err
     assert list(locum.folder.iterdir()) == []

@@ -5,8 +5,21 @@ from typing import Annotated
 
 import typer
 
+
+def _named_sources(sources: list[str]) -> list[str]:
+    """An empty word is a shell variable that was not set; as a path it would be the working directory."""
+    if not all(sources):
+        raise typer.BadParameter("a SOURCE is empty; name a file, a folder (`.` for this one) or `auto`")
+    return sources
+
+
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Session logs: files, folders, or `auto` for the known places.")
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        callback=_named_sources,
+        help="Session logs: files, folders, or `auto` for the known places.",
+    ),
 ]
 Name = Annotated[str, typer.Option("--name", help="What the model will be called.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]

@@ -110,11 +110,7 @@ def measure(
         else:
             seen = crossed
         own = seen.ray if crossed is None else nll.empty()
-        written = (
-            nll.empty()
-            if file is None
-            else _written(scorer, shape.strength, options.strengths, own, held_out, progress)
-        )
+        written = nll.empty() if file is None else _written(scorer, shape.strength, options.strengths, own, held_out)
         shift = _shift(scorer, samples, train, test, renderer, lexicons, progress)
     tables = summary.Measured(
         held_out=seen.held_out,
@@ -170,12 +166,11 @@ def _written(
     strengths: Sequence[float],
     ray: pl.DataFrame,
     rows: Plan,
-    progress: Progress,
 ) -> pl.DataFrame:
     """The held-out rows with the adapter at the strength at which it was written, as step 0: off the run's own ray,
     where it is one of the ray's, as nearly always."""
     if ray.is_empty() or strength not in strengths:
-        return at_strength(scorer, strength, 0, rows, progress)
+        return at_strength(scorer, strength, 0, rows)
     first = pl.lit(0, ray.schema["step"])
     return ray.filter(pl.col("step") == strengths.index(strength)).with_columns(step=first)
 

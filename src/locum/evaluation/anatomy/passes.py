@@ -53,12 +53,19 @@ def look(
         kept: the adapter at which the ray is looked at.
         plans: held-out rows, training rows.
         strengths: of the ray.
-        progress: told about scoring.
+        progress: told after every look, of all that there are.
         of: whose checkpoints these are, for the name of the model in the tables.
     """
-    along = [_at(scorer, point, plans, progress, of) for point in points]
+    looks = len(points) + len(strengths)
+    along, ray = [], []
+    for number, point in enumerate(points):
+        progress(f"{of}look at checkpoints and strengths", number, looks, f"step {point.step}")
+        along.append(_at(scorer, point, plans, of))
     scorer.use(kept)
-    ray = [at_strength(scorer, strength, number, plans[0], progress, of) for number, strength in enumerate(strengths)]
+    for number, strength in enumerate(strengths):
+        progress(f"{of}look at checkpoints and strengths", len(points) + number, looks, f"strength {strength:g}")
+        ray.append(at_strength(scorer, strength, number, plans[0], of))
+    progress(f"{of}look at checkpoints and strengths", looks, looks)
     return Seen(
         held_out=nll.together([held_out for held_out, _ in along]),
         trained=nll.together([trained for _, trained in along]),
@@ -66,22 +73,19 @@ def look(
     )
 
 
-def at_strength(
-    scorer: AdapterScorer, strength: float, number: int, plan: Plan, progress: Progress, of: str = ""
-) -> pl.DataFrame:
+def at_strength(scorer: AdapterScorer, strength: float, number: int, plan: Plan, of: str = "") -> pl.DataFrame:
     """The rows with the adapter in use at one strength; `number` stands as `step` in the table."""
     scorer.set_strength(strength)
     name = f"{of}strength {strength:g}"
-    return plan.score(scorer, arm="tuned", model=name, step=number, contexts="own", progress=progress).table
+    return plan.score(scorer, arm="tuned", model=name, step=number, contexts="own").table
 
 
 def _at(
-    scorer: AdapterScorer, point: Checkpoint, plans: tuple[Plan, Plan], progress: Progress, of: str
+    scorer: AdapterScorer, point: Checkpoint, plans: tuple[Plan, Plan], of: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     scorer.use(point)
     name = f"{of}{point.path.name}"
     held_out, trained = (
-        plan.score(scorer, arm="tuned", model=name, step=point.step, contexts="own", progress=progress).table
-        for plan in plans
+        plan.score(scorer, arm="tuned", model=name, step=point.step, contexts="own").table for plan in plans
     )
     return held_out, trained
