@@ -62,7 +62,7 @@ def test_what_a_server_says_wrong_is_one_line_without_the_key(locum: Command, ru
     stub.key, stub.events = None, (chunk("It "), {"error": {"message": f"out of memory for {key}"}})
     said = locum("chat", "mine", "--engine", f"openai:{stub.url}", "-m", "?", env={"LOCUM_API_KEY": key})
     assert said.code == 1
-    assert "failed in the middle of its answer: out of memory for ***" in said.err
+    assert "failed in the middle of its answer: out of memory for (key)" in said.err
     assert key not in said.err
     assert "is no address of a server" in locum("chat", "mine", "--engine", "openai:nowhere", "-m", "?").error
 
