@@ -80,9 +80,9 @@ def _family(voice: Output, results: Mapping[str, Any], family: str, everything: 
     which = f"{verified} of {count(rows, 'row')} verified"
     voice.say(f"    {family:<14} {measure} tuned {_interval(arms['tuned'])}  {'  '.join(others)}  ({which})")
     if family in results["lookups"]:
-        nearer = results["lookups"][family]["estimate"] > 0
-        word = "not shown to beat the lookup" if nearer else "ship the lookup: tuned is no better than"
-        voice.say(f"      {word}{', ' if nearer else ' '}a copy of the nearest training row's decision")
+        better = results["lookups"][family]["estimate"] > 0
+        verdict = "not shown to beat the lookup," if better else "ship the lookup: tuned is no better than"
+        voice.say(f"      {verdict} a copy of the nearest training row's decision")
     again = (results["replay"] or {}).get("agreement", {}).get(family, {})
     if "starved" in again:
         parts = [f"{part} {_interval(found)} of {count(found['rows'], 'prompt')}" for part, found in again.items()]

@@ -103,12 +103,12 @@ def measure(
         )
         notes = (*of_folds, OF_THE_RUN, *notes)
     with AdapterScorer(base.folder, shape) as scorer:
-        scorer.use(kept)
         if crossed is None:
             trained = plan_of(choose(train, options.train_rows, options.seed), train, renderer, lexicons)
             seen = look(scorer, points, kept, (held_out, trained), options.strengths, progress)
         else:
             seen = crossed
+            scorer.use(kept)
         own = seen.ray if crossed is None else nll.empty()
         written = nll.empty() if file is None else _written(scorer, shape.strength, options.strengths, own, held_out)
         shift = _shift(scorer, samples, train, test, renderer, lexicons, progress)

@@ -56,16 +56,16 @@ def look(
         progress: told after every look, of all that there are.
         of: whose checkpoints these are, for the name of the model in the tables.
     """
-    looks = len(points) + len(strengths)
+    work, looks = "look at checkpoints and strengths", len(points) + len(strengths)
     along, ray = [], []
     for number, point in enumerate(points):
-        progress(f"{of}look at checkpoints and strengths", number, looks, f"step {point.step}")
+        progress(work, number, looks, f"step {point.step}")
         along.append(_at(scorer, point, plans, of))
     scorer.use(kept)
     for number, strength in enumerate(strengths):
-        progress(f"{of}look at checkpoints and strengths", len(points) + number, looks, f"strength {strength:g}")
+        progress(work, len(points) + number, looks, f"strength {strength:g}")
         ray.append(at_strength(scorer, strength, number, plans[0], of))
-    progress(f"{of}look at checkpoints and strengths", looks, looks)
+    progress(work, looks, looks)
     return Seen(
         held_out=nll.together([held_out for held_out, _ in along]),
         trained=nll.together([trained for _, trained in along]),
