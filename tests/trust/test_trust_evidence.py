@@ -58,6 +58,10 @@ def test_a_parrot_is_rejected_and_a_foreign_oracle_let_through(family: str) -> N
     assert for_oracle.verdict == "SHADOW"
     assert for_oracle.difference is not None
     assert for_oracle.difference.estimate == 0.0
+    assert for_parrot.route is not None
+    assert for_parrot.route.threshold is None, "who decides at random answers nothing"
+    assert for_oracle.route is not None
+    assert for_oracle.route.coverage == 1
     if family == "reply":
         sounding, foreign = two_sample(talk(parroted)), two_sample(talk(foretold))
         assert isinstance(sounding, TwoSample)

@@ -97,6 +97,8 @@ def verdicts(voice: Output, found: dict[str, Any]) -> None:
         short = f" ({needed} held-out sessions short)" if needed else ""
         voice.say(f"  {family:<14} {verdict['verdict']}{short}")
         voice.say(f"    {verdict['reason']}")
+        if verdict["route"]:
+            voice.say(f"    {verdict['route']['reason']}")
 
 
 def closing(voice: Output, folder: Path, report: str, deployed: dict[str, Any]) -> None:

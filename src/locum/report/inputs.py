@@ -75,6 +75,12 @@ class Check(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class Route(msgspec.Struct, frozen=True):
+    """Which requests of a family the model could answer."""
+
+    reason: str = ""
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """The gate's word on one family, as `verdict.json` holds it."""
 
@@ -88,6 +94,7 @@ class Verdict(msgspec.Struct, frozen=True):
     margin: float | None = None
     alpha: float | None = None
     checks: tuple[Check, ...] = ()
+    route: Route | None = None
 
 
 class _Favourite(msgspec.Struct, frozen=True):

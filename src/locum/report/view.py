@@ -51,6 +51,8 @@ class FamilyLine(msgspec.Struct, frozen=True):
     short: str
     """How many sessions are missing; empty where none are."""
     seen: str
+    route: str
+    """Which of its requests it could answer; empty where there is nothing to say."""
     checks: tuple[Check, ...]
 
 
@@ -197,6 +199,7 @@ def _family_line(verdict: Verdict) -> FamilyLine:
         reason=visible(verdict.reason),
         short=f"{figures.count(missing, 'session')} short" if missing else "",
         seen=seen,
+        route=visible(verdict.route.reason) if verdict.route else "",
         checks=verdict.checks,
     )
 

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import msgspec
+
 from locum.evaluation.competence import majority_right
 from locum.evaluation.decisions import valid_call
 from locum.evaluation.going_wrong import Signatures, flags, remembered
 from locum.evaluation.results import Sample
 from locum.training.chat_template import CALL_OPENING
 from locum.trust.gate import ALPHA, SIGNATURES, FamilyEvidence, Verdict, gate
+from locum.trust.routing import DELTA, Route, route
 from locum.types import Row
 
 BASELINES = ("knn", "base_icl")
@@ -65,7 +68,26 @@ def verdicts(
         if not passed:
             break
         left = [family for family in left if family not in passed]
-    return said
+    routes = {} if against else _routes(samples)
+    return {family: msgspec.structs.replace(verdict, route=routes.get(family)) for family, verdict in said.items()}
+
+
+def _routes(samples: Sequence[Sample]) -> dict[str, Route]:
+    """For each family with decisions that an outcome verifies, which requests the model could answer. The chance of a
+    wrong threshold is divided over the families."""
+    judged: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.tier == "verified" and sample.agent.decision is not None:
+            judged.setdefault(sample.family, []).append(sample)
+    return {
+        family: route(
+            [sample.similarity for sample in mine],
+            [bool(sample.tuned.right) for sample in mine],
+            [sample.lineage for sample in mine],
+            delta=DELTA / len(judged),
+        )
+        for family, mine in judged.items()
+    }
 
 
 def _evidence(

@@ -27,6 +27,7 @@ from scipy.special import ndtri
 
 from locum.evaluation.decisions import decides
 from locum.evaluation.statistics import clopper_pearson, effective_rows, paired_difference
+from locum.trust.routing import Route
 from locum.types import Estimate
 
 Word = Literal["REJECT", "INSUFFICIENT", "SHADOW"]
@@ -119,6 +120,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     margin: float
     alpha: float
     checks: tuple[Check, ...]
+    route: Route | None = None
+    """Which of the family's requests it could answer; None where nothing can be right or wrong, or a veto stands."""
 
 
 def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -> Verdict:

@@ -1,0 +1,137 @@
+"""Which requests a model may answer, and which go to the agent: the threshold of a score, with a guarantee.
+
+A request that is much like a training row is routine, one that is not is novel. The threshold on that likeness is
+chosen on held-out rows so that of the answers given above it at most a share `risk` is wrong, with confidence
+1 - delta: fixed-sequence testing from the strictest threshold to the loosest, stopping at the first that is not shown
+(Learn then Test, arXiv:2110.01052). The guarantee holds for requests like the held-out ones, and for no others.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+from scipy.special import betainc
+
+from locum.evaluation.statistics import effective_rows
+
+RISK = 0.10
+"""Share of the model's own answers that may be wrong."""
+DELTA = 0.10
+"""Chance of a threshold that does not keep it."""
+STEP = 20
+"""Rows by which one threshold lets through more than the one before. Every threshold is a chance to stop at."""
+MANY = 300
+"""Rows above which the sequence starts later, where a few wrong answers do not end it at once."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model may answer itself."""
+
+    threshold: float | None
+    """Least likeness to a training row, 0 to 1; None where nothing was shown: all goes to the agent."""
+    rows: int
+    """Held-out rows above the threshold; without one, those of the strictest threshold that was tried."""
+    wrong: int
+    """Of them, those that the model decided wrongly."""
+    coverage: float
+    """Share of the held-out rows that lies above the threshold, 0 to 1."""
+    risk: float
+    delta: float
+    reason: str
+    """One plain sentence."""
+
+
+def route(
+    likeness: Sequence[float],
+    right: Sequence[bool],
+    sessions: Sequence[str],
+    risk: float = RISK,
+    delta: float = DELTA,
+) -> Route:
+    """The loosest threshold that keeps the risk.
+
+    A threshold is shown where so few wrong answers would have a chance of at most `delta` if the share of wrong ones
+    were `risk` (binomial, at the effective number of rows: those of one session are alike).
+
+    Args:
+        likeness: of each held-out row to the training row nearest to it, 0 to 1.
+        right: whether the model decided it right.
+        sessions: its session lineage.
+        risk: share of wrong answers that may not be exceeded, 0 < risk < 1.
+        delta: chance of exceeding it, 0 < delta < 1.
+
+    Raises:
+        ValueError: lists of different lengths, or a number out of its range.
+    """
+    if not len(likeness) == len(right) == len(sessions):
+        raise ValueError(f"{len(likeness)} likenesses, {len(right)} decisions and {len(sessions)} sessions")
+    if not (0 < risk < 1 and 0 < delta < 1):
+        raise ValueError(f"risk {risk}, delta {delta}; both must lie between 0 and 1")
+    rows = len(likeness)
+    order = sorted(range(rows), key=lambda row: -likeness[row])
+    floor = math.ceil(math.log(delta) / math.log1p(-risk))
+    kept: tuple[int, int] | None = None
+    tried: tuple[int, int] | None = None
+    for count in _counts([likeness[row] for row in order], [sessions[row] for row in order], floor):
+        above = order[:count]
+        wrong = sum(not right[row] for row in above)
+        tried = tried or (count, wrong)
+        worth = effective_rows([float(right[row]) for row in above], [sessions[row] for row in above])
+        if _chance(wrong / count * worth, worth, risk) > delta:
+            break
+        kept = count, wrong
+    sure = f"{1 - delta:.1%} sure".replace(".0%", "%")
+    threshold = None
+    if kept is not None:
+        count, wrong = kept
+        threshold = likeness[order[count - 1]]
+        said = (
+            f"What is like a training row by {threshold:.2f} or more could be answered with at most {risk:.0%} wrong "
+            f"({sure}; {wrong} of {count} were): {count / rows:.0%} of the rows."
+        )
+    elif tried is not None:
+        count, wrong = tried
+        said = (
+            f"All requests belong to the agent: of the {count} rows most like training, {wrong} were decided wrongly."
+        )
+    else:
+        count, wrong = rows, sum(not one for one in right)
+        said = (
+            f"All requests belong to the agent: {rows} rows are too few to show that at most {risk:.0%} are wrong "
+            f"({floor} unrelated ones would, without a wrong one; {sure})."
+        )
+    return Route(
+        threshold=threshold,
+        rows=count,
+        wrong=wrong,
+        coverage=count / rows if threshold is not None else 0.0,
+        risk=risk,
+        delta=delta,
+        reason=said,
+    )
+
+
+def _counts(likeness: Sequence[float], sessions: Sequence[str], floor: int) -> list[int]:
+    """How many rows each threshold lets through, strictest first: fixed by the rows alone, not by what was right.
+
+    The first lets through as many as could show anything. Rows that are equally alike go together.
+    """
+    rows = len(likeness)
+    first = floor if rows <= MANY else math.ceil(2.5 * floor)
+    found: list[int] = []
+    for count in range(1, rows + 1):
+        last = count == rows
+        if not last and likeness[count] == likeness[count - 1]:
+            continue
+        if not found:
+            if effective_rows([0.0] * count, sessions[:count]) >= first:
+                found.append(count)
+        elif last or count - found[-1] >= STEP:
+            found.append(count)
+    return found
+
+
+def _chance(wrong: float, rows: float, risk: float) -> float:
+    """Probability of at most `wrong` wrong answers among `rows` at this risk; both may be fractions, as effective
+    counts are (the binomial's distribution function as an incomplete beta function)."""
+    return 1.0 if wrong >= rows else float(betainc(rows - wrong, wrong + 1, 1 - risk))
