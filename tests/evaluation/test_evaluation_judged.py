@@ -41,7 +41,9 @@ def whitewashed(path: Path) -> None:
     ],
 )
 def test_what_was_not_evaluated_is_not_judged(evaluated: Path, name: str, change: Callable[[Path], None]) -> None:
-    assert stages.gate(evaluated)["tool_decision"]["verdict"] == "INSUFFICIENT"
+    verdict = stages.gate(evaluated)["tool_decision"]
+    assert verdict["verdict"] == "INSUFFICIENT"
+    assert verdict["evaluation"] == files.sha256_file(evaluated / "evaluation" / "results.json")
     said = (evaluated / "verdict.json").read_bytes()
     change(evaluated / name)
     with pytest.raises(MismatchError, match=f"^{name} of .* is not what was evaluated"):

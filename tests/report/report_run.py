@@ -8,7 +8,7 @@ from report_texts import DROPS, SAMPLES
 
 from locum.dataset.stats import LineCounts, Stats
 from locum.evaluation.results import Results, Sample, Sampled
-from locum.files import write_json, write_jsonl
+from locum.files import sha256_file, write_json, write_jsonl
 from locum.types import BadLine, Drop, Estimate
 
 
@@ -98,8 +98,14 @@ def write_run(run: Path) -> Path:
     )
     write_json(run / "evaluation" / "results.json", RESULTS)
     write_jsonl(run / "evaluation" / "samples.jsonl", samples(23))
-    write_json(run / "verdict.json", VERDICTS)
+    write_verdicts(run, VERDICTS)
     return run
+
+
+def write_verdicts(run: Path, verdicts: dict[str, dict[str, Any]]) -> None:
+    """The gate's word on the evaluation that is there."""
+    judged = sha256_file(run / "evaluation" / "results.json")
+    write_json(run / "verdict.json", {family: {**said, "evaluation": judged} for family, said in verdicts.items()})
 
 
 def _metrics(steps: int) -> list[dict[str, Any]]:

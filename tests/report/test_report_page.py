@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from report_run import RESULTS, STATS, samples, verdict, write_run
+from report_run import RESULTS, STATS, samples, verdict, write_run, write_verdicts
 from report_texts import SAMPLES, call
 
 from locum.evaluation.results import Answer, Sample
@@ -158,7 +158,9 @@ def test_hostile_strings_stay_text(tmp_path: Path) -> None:
         ),
     )
     checks = [{"name": HOSTILE, "passed": None, "detail": HOSTILE}]
-    write_json(run / "verdict.json", {HOSTILE: verdict(HOSTILE, HOSTILE, reason=HOSTILE, checks=checks)})
+    route = {"reason": HOSTILE}
+    said = verdict(HOSTILE, HOSTILE, reason=HOSTILE, checks=checks, route=route)
+    write_verdicts(run, {HOSTILE: said})
     write_json(
         run / "manifest.json",
         {
@@ -225,3 +227,14 @@ def test_a_large_run_stays_a_light_page(tmp_path: Path) -> None:
 
 def test_lines_may_break_in_json_but_not_in_markup() -> None:
     assert breakable('{"a":1,"b":"x/y"}, <b>') == "{&#34;a&#34;:1,<wbr>&#34;b&#34;:&#34;x/<wbr>y&#34;}, &lt;b&gt;"
+
+
+def test_a_verdict_of_another_evaluation_is_not_shown_as_this_ones(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    write_verdicts(run, {"tool_decision": verdict("tool_decision", "SHADOW", reason="Fit to answer beside it.")})
+    assert "Fit to answer beside it." in report(run)
+    write_json(run / "evaluation" / "results.json", msgspec.structs.replace(RESULTS, notes=("evaluated again",)))
+    page = report(run)
+    assert "Fit to answer beside it." not in page
+    assert "of another evaluation than the one that is shown here" in page
+    assert "the gate has not spoken" in page

@@ -410,7 +410,11 @@ def gate(run: Path) -> dict[str, Any]:
     families = tuple(read_stats(run / "dataset").families)
     samples, rows = files.read_jsonl(samples_file, Sample), read_rows(run / "dataset", "test")
     against = vetoes(files.read_json(signatures_file, Signatures))
-    found = verdicts(samples, rows, families, test_share(run / "dataset"), against)
+    judged = files.sha256_file(results_file)
+    found = {
+        family: msgspec.structs.replace(verdict, evaluation=judged)
+        for family, verdict in verdicts(samples, rows, families, test_share(run / "dataset"), against).items()
+    }
     files.write_json(run / "verdict.json", found)
     return msgspec.to_builtins(found)  # type: ignore[no-any-return]
 

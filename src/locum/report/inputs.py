@@ -18,7 +18,7 @@ from locum.evaluation.anatomy.results import Anatomy
 from locum.evaluation.quant_results import Ladder
 from locum.evaluation.results import Results, Sample
 from locum.evaluation.scaling.results import Scaling
-from locum.files import read_json
+from locum.files import read_json, sha256_file
 from locum.report.tints import Answers, read_tokens
 from locum.report.voices import SHOWN, spread
 from locum.types import Drop
@@ -95,6 +95,7 @@ class Verdict(msgspec.Struct, frozen=True):
     alpha: float | None = None
     checks: tuple[Check, ...] = ()
     route: Route | None = None
+    evaluation: str = ""
 
 
 class _Favourite(msgspec.Struct, frozen=True):
@@ -192,6 +193,14 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
         verdicts=part("verdict.json", lambda path: read_json(path, dict[str, Verdict])) or {},
         gaps=gaps,
     )
+    results = run / "evaluation" / "results.json"
+    if inputs.verdicts and results.is_file():
+        now = sha256_file(results)
+        if any(verdict.evaluation != now for verdict in inputs.verdicts.values()):
+            gaps["verdict.json"] = (
+                "verdict.json is of another evaluation than the one that is shown here: run `locum gate` on this run."
+            )
+            inputs = msgspec.structs.replace(inputs, verdicts={})
     if not any((run / name).exists() for name in _LEFT_BY):
         raise RunError(f"{str(run)!r} holds no run: none of {', '.join(_LEFT_BY)} is in it")
     return inputs

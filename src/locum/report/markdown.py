@@ -47,10 +47,7 @@ def escaped(text: str) -> str:
 
 
 def _verdicts(page: Page) -> list[str]:
-    rows = [
-        (line.family, line.verdict, f"{line.reason} {line.route}".strip(), line.seen)
-        for line in page.families
-    ]
+    rows = [(line.family, line.verdict, f"{line.reason} {line.route}".strip(), line.seen) for line in page.families]
     return ["## What it may do", _table(("family", "verdict", "why", "on what"), rows)] if rows else []
 
 

@@ -122,6 +122,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     route: Route | None = None
     """Which of the family's requests it could answer; None where nothing can be right or wrong, or a veto stands."""
+    evaluation: str = ""
+    """SHA-256 of the results.json that was judged."""
 
 
 def gate(evidence: FamilyEvidence, margin: float = 0.10, alpha: float = ALPHA) -> Verdict:
