@@ -1,17 +1,20 @@
 """Secrets and personal data to plant, and harmless look-alikes, each made at run time out of a seed.
 
 A variety is a template: `«»` encloses what must be gone, `{a36}` asks for 36 random characters of a class
-(see `_CLASSES`), `{name}` and its like for what only code can make (a card number with its check digit). No
-secret is written here, and what is made belongs to nobody.
+(see `_CLASSES`), `{name}` and its like for what only code can make (a card number with its check digit); `¦` is
+where a line is wrapped, and `html⟦...⟧` encloses what is written in escapes (`_ESCAPES`). No secret is written here,
+and what is made belongs to nobody.
 """
 
 import base64
+import html
 import json
 import random
 import re
 import string
 from collections.abc import Callable
 from typing import NamedTuple
+from urllib.parse import quote
 
 import phonenumbers
 from stdnum import iban, luhn
@@ -27,6 +30,8 @@ class Sample(NamedTuple):
     text: str
     secret: str = ""
     """What must be gone, empty for look-alikes."""
+    parts: tuple[str, ...] = ()
+    """Parts of it none of which may be left either, where it is wrapped or escaped."""
 
 
 _LOWER, _UPPER, _DIGITS = string.ascii_lowercase, string.ascii_uppercase, string.digits
@@ -46,25 +51,66 @@ _HOLE = re.compile(r"\{([a-zA-Z_]+?)(\d*)\}")
 
 
 def planted(seed: int) -> list[Sample]:
-    """One sample of every variety of secret."""
-    rng = random.Random(seed)
-    return [_sample(rng, kind, template) for kind, templates in SECRETS.items() for template in templates]
+    """One sample of every variety of secret; each by its own chance, so that one more changes no other."""
+    return [
+        _sample(random.Random(f"{seed} {template}"), kind, template)
+        for kind, templates in SECRETS.items()
+        for template in templates
+    ]
 
 
 def look_alikes(seed: int) -> list[Sample]:
     """One sample of every variety of look-alike."""
-    rng = random.Random(seed)
     return [
-        Sample(kind, template, _fill(rng, template))
+        Sample(kind, template, _written(_fill(random.Random(f"{seed} {template}"), template)))
         for kind, templates in LOOK_ALIKES.items()
         for template in templates
     ]
 
 
 def _sample(rng: random.Random, kind: str, template: str) -> Sample:
-    before, _, rest = _fill(rng, template).partition("«")
+    filled = _fill(rng, template)
+    before, _, rest = filled.partition("«")
     secret, _, after = rest.partition("»")
-    return Sample(kind, template, before + secret + after, secret)
+    escape = _ESCAPED.match(filled)
+    if escape:
+        said = secret
+        secret = _ESCAPES[escape[1]](said)
+        said_parts = (said[at : at + _PART] for at in range(0, len(said) - _PART + 1, _PART))
+        pieces = [_ESCAPES[escape[1]](part) for part in said_parts if part not in kind]
+        return Sample(kind, template, _written(filled.replace("«", "").replace("»", "")), secret, tuple(pieces))
+    pieces = secret.split("¦") if "¦" in secret else []
+    return Sample(kind, template, _written(before + secret + after), secret.replace("¦", _WRAP), tuple(pieces))
+
+
+_PART = 6
+_WRAP = "\n    "
+_ESCAPED = re.compile(r"([a-z_]+)⟦(.*)⟧", re.DOTALL)
+
+
+def _each(write: str, all_of_it: bool = False) -> Callable[[str], str]:
+    """Writes characters that are neither letters nor digits, or all, by a format of their code."""
+    return lambda text: "".join(
+        write.format(ord(character)) if all_of_it or not character.isalnum() else character for character in text
+    )
+
+
+_ESCAPES: dict[str, Callable[[str], str]] = {
+    "html": html.escape,
+    "html_number": _each("&#{};"),
+    "html_hex": _each("&#x{:x};"),
+    "json": _each("\\u{:04x}"),
+    "json_all": _each("\\u{:04x}", all_of_it=True),
+    "hex": _each("\\x{:02x}"),
+    "hex_all": _each("\\x{:02x}", all_of_it=True),
+    "percent": lambda text: quote(text, safe=""),
+    "percent_all": _each("%{:02X}", all_of_it=True),
+}
+
+
+def _written(filled: str) -> str:
+    """A filled template as a log holds it: wrapped and escaped."""
+    return _ESCAPED.sub(lambda match: _ESCAPES[match[1]](match[2]), filled).replace("¦", _WRAP)
 
 
 def _fill(rng: random.Random, template: str) -> str:
@@ -156,6 +202,10 @@ def _basic(rng: random.Random) -> str:
     return base64.b64encode(f"{_name(rng)}:{_password(rng)}".encode()).decode()
 
 
+def _cut(value: str, length: int) -> str:
+    return "¦".join(value[at : at + length] for at in range(0, len(value), length))
+
+
 def _pem(rng: random.Random, kind: str, end: str = "\n") -> str:
     body = end.join(_fill(rng, "{B64}") for _ in range(6))
     return f"-----BEGIN {kind}-----{end}{body}{end}-----END {kind}-----"
@@ -196,6 +246,8 @@ _MAKERS: dict[str, Callable[[random.Random], str]] = {
     "ip": _ip,
     "jwt": _jwt,
     "basic": _basic,
+    "jwt_wrapped": lambda rng: _cut(_jwt(rng), 50),
+    "basic_wrapped": lambda rng: _cut(_basic(rng), 16),
     "pem_rsa": lambda rng: _pem(rng, "RSA " + _KEY),
     "pem": lambda rng: _pem(rng, _KEY),
     "pem_ssh": lambda rng: _pem(rng, "OPENSSH " + _KEY),
@@ -214,6 +266,7 @@ _MAKERS: dict[str, Callable[[random.Random], str]] = {
 SECRETS: dict[str, tuple[str, ...]] = {
     "AWS_KEY": (
         "AWS_ACCESS_KEY_ID=«AKIA{u16}»\n", "the key «ASIA{u16}» expires", '"AccessKeyId": "«AKIA{u16}»",',
+        "AWS_ACCESS_KEY_ID=«AKIA{U7}¦{U9}»\n", "json⟦AWS_ACCESS_KEY_ID=«AKIA{U16}»⟧", "hex_all⟦«AKIA{U16}»⟧",
     ),
     "API_KEY": (
         "'apikey' => '«{h32}»',", 'the api key is «{a32}»', 'run --api-key=«{a32}» x',
@@ -231,6 +284,10 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "encryption-key: «{B43}=»\n", "access key AKIA{u16}, secret «{B40}»\n",
         "curl -H 'X-Api-Key: «{a32}»' https://site.io", "export DATADOG_API_KEY='«{h32}»'\n",
         "ENV ALGOLIA_ADMIN_KEY «{h32}»\n", "SECRET_KEY = '«{w50}»'\n",
+        "export ANTHROPIC_API_KEY=«sk-ant-api03-{b40}¦{b53}»\n", "OPENAI_API_KEY=«sk-proj-{b50}¦{b50}¦{b40}»\n",
+        "the key is «AIza{b15}¦{b20}» as you see", 'html⟦"api_key": "«{a40}»"⟧', "html_number⟦«sk-ant-api03-{b60}»⟧",
+        "html_hex⟦api_key=«{a40}»⟧", "json⟦«sk-proj-{b60}»⟧", "json_all⟦«sk-ant-api03-{b40}»⟧", "hex⟦«xai-{a80}»⟧",
+        "percent⟦https://site.io/x?api_key=«{B40}»⟧", "percent_all⟦«gsk_{a52}»⟧",
     ),
     "TOKEN": (
         '"token":"«{h40}»"', 'GITHUB_TOKEN: «{a40}»\n', 'https://x-access-token:«ghs_{a36}»@github.com/a/b',
@@ -250,20 +307,26 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "https://site.io/reset?token=«{a40}»", "//registry.npmjs.org/:_authToken=«{h8}-{h4}-{h4}-{h4}-{h12}»\n",
         "https://acc.blob.core.windows.net/c?sv=2022-11-02&sig=«{a43}%3D»", "access_token: «{b60}»\n",
         "X-Auth-Token: «{h48}»\n", "session token is «{a40}»",
+        "git clone failed with «ghp_{a20}¦{a16}»\n", "Authorization: Bearer «{a40}¦{a40}¦{a20}»\n",
+        'export DEPLOY_TOKEN_OF_THE_WHOLE_TEAM="«{B50}¦{B40}»"', "json⟦«glpat-{b20}»⟧", "hex⟦«xoxb-{d12}-{d12}-{a24}»⟧",
+        "html_number⟦token: «github_pat_{a22}_{a59}»⟧", "percent⟦https://site.io/cb?access_token=«{B40}»&x=1⟧",
+        "html⟦https://site.io/cb?a=1&token=«{a40}»&x=1⟧",
     ),
     "JWT": (
         "«{jwt}»", "Authorization: Bearer «{jwt}»", '{"id_token":"«{jwt}»"}', "Cookie: auth=«{jwt}»; a=b",
+        "percent⟦«{jwt}»⟧", "json⟦«{jwt}»⟧", "the id token is «{jwt_wrapped}»\n",
     ),
     "PRIVATE_KEY": (
         "«{pem_rsa}»", "«{pem}»", "«{pem_ssh}»", "«{pem_ec}»", "«{pgp}»", "KEY=\"«{pem_escaped}»\"",
         '{"type": "service_account", "private_key": "«{pem_escaped}»\\n"}',
+        "percent⟦«{pem}»⟧", "json⟦«{pem_escaped}»⟧",
     ),
     "PASSWORD": (
         'pw: «{pw}»\n', 'login admin / «{pw}»\n', 'credentials: admin:«{pw}»\n', "pass = '«{pw}»'",
         "echo '«{pw}»' | sudo -S ls", "'password' => '«{pw}»',", 'password is: «{pw}»\n', 'the password is `«{pw}»`',
         'password **«{pw}»**', 'Password for app: «{pw}»\n', 'ansible_ssh_pass=«{pw}»\n',
         'spring.datasource.password=«{pw}»\n', 'net user bob «{pw}» /add', 'username=a&password=«{pw}»&x=1',
-        '"pwd":"«{pw}»"', 'unzip -P «{pw}» a.zip', 'openssl enc -k «{pw}»', 'PASS «{pw}»\n', "DB_PASSWORD=«{pw}»\n",
+        '"pwd":"«{pw}»"', 'unzip -P «{pw}» a.zip', 'openssl enc -k «{pw}»', 'PASS «{w10}»\n', "DB_PASSWORD=«{pw}»\n",
         "PGPASSWORD=«{pw}» psql -h db", 'password: "«{pw}»"', "password: «{pw}»\n", "the password is «{pw}».",
         "mysql --password «{pw}» db", "mysql -u root -p«{pw}» shop", "<password>«{pw}»</password>",
         "export ADMIN_PASSWORD='«{pw}»'\n", "Server=db;User Id=sa;Password=«{pw}»;Encrypt=yes",
@@ -275,12 +338,15 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "DB_PASS=«{wordpw}»\n", "I log in with «{pw}» there", "- name: MYSQL_ROOT_PASSWORD\n  value: «{pw}»\n",
         "pwd=«{pw}»;", "passphrase: «{pw}»\n", 'db.connect("10.0.0.3", password="«{pw}»")', "Passwort: «{pw}»\n",
         "contraseña: «{pw}»\n", "mot de passe : «{pw}»\n",
+        'html⟦"password": "«{pw}»"⟧', "html_number⟦password=«{pw}»⟧", 'json⟦{"db_password": "«{pw}»"}⟧',
+        "hex⟦password = '«{pw}»'⟧", "percent⟦user=a&password=«{pw}»&x=1⟧",
     ),
     "SECRET": (
         '"app_secret": "«{h32}»"', 'oauth.client.secret=«{a40}»\n', 'webhook secret: «{h40}»\n',
         "client_secret: «GOCSPX-{b28}»\n", "JWT_SECRET=«{a48}»\n", '"clientSecret": "«{b3}8Q~{b34}»"',
         "NEXTAUTH_SECRET=«{B43}=»\n", "seed phrase: «{seed}»\n", "MNEMONIC=\"«{seed}»\"\n",
         "signing secret «{h32}»\n",
+        "html_number⟦client_secret: «GOCSPX-{b28}»⟧", 'json⟦"app_secret": "«{a32}»"⟧',
     ),
     "URL_CREDENTIALS": (
         "postgres://«{name}:{pw}»@db.internal:5432/x", "mongodb+srv://«{name}:{a16}»@cluster0.ab1cd.mongodb.net/x",
@@ -289,6 +355,9 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "curl -u «{name}:{pw}» https://api.site.io", "curl --user '«{name}:{pw}»' https://api.site.io",
         "Authorization: Basic «{basic}»\n", '"auth": "«{basic}»"', "mysql+pymysql://«{name}:{pw}»@10.0.0.2/shop",
         "ftp://«{name}:{a10}»@ftp.site.io",
+        "html⟦postgres://«{name}:{a6}&{a9}»@db.internal:5432/x⟧", "percent⟦redis://«{name}:{a16}»@10.0.0.3:6379/0⟧",
+        "html_number⟦https://«{name}:{a20}»@git.site.io/a/b.git⟧", "json⟦https://«{name}:{a20}»@git.site.io/a/b.git⟧",
+        "Authorization: Basic «{basic_wrapped}»\n",
     ),
     "EMAIL": (
         '{Name} {Name} <«{name}@{name}.edu»>; x', 'signed-off-by: «{name}.{name}@{name}.dev»',
@@ -297,6 +366,8 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "Author: {Name} {Name} <«{name}@{name}.org»>", '"email":"«{name}{d2}@gmail.com»"',
         "?to=«{name}%40{name}.net»&x=1", "«{Name}@{name}.museum»", "reply to «{name}-{name}@mail.{name}.fr», please",
         "https://x.io/@a?e=«{name}@{name}.com»",
+        "html_number⟦mail «{name}.{name}@{name}.com» now⟧", "json⟦«{name}.{name}@{name}.com»⟧",
+        "hex⟦«{name}@{name}.io»⟧", "html⟦{Name} <«{name}@{name}.org»>⟧",
     ),
     "PHONE": (
         'Tel: «+49 (0)30 9018 20{d2}»', 'fax «{phone_national}»', "'mobile' => '«{phone_national}»'",
@@ -304,10 +375,12 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "1-«{phone_us}»", '"phone": "«{phone_national}»"', "Tel. «{phone_national}»\n",
         "mobile number: «{phone_national}»\n", "call me at «{phone_national}»", "WhatsApp «{phone_plain}»",
         "it was «{phone_national}» I think",
+        "percent⟦tel=«{phone_plain}»⟧", "json⟦«{phone}»⟧",
     ),
     "CARD": (
         "«{visa}»", "«{visa_plain}»", "card «{mastercard}» exp 04/29", "«{amex}»", '"number": "«{discover}»"',
         "«{unionpay}»", "«{diners}»",
+        "percent⟦card=«{visa}»⟧", "json⟦«{mastercard}»⟧",
     ),
     "IBAN": (
         "«{iban_de}»", "IBAN «{iban_gb}»,", "«{iban_nl}»", '"iban":"«{iban_at}»"', "«{iban_ch}» BIC X",
@@ -321,6 +394,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         'Client IP: «{ip}»\n', "['«{ip}»']", '{e1}d ago from «{ip}»', "from «{ip}» port 22", "«{ip}»:8443",
         "http://«{ip}»/x", "host «2a02:8109:{h4}:{e1}{h3}:{e1}{h3}:{e1}{h3}:{e1}{h3}:{e1}{h3}» up",
         "[«2606:4700:{h4}::{e1}{h3}»]:443", "ssh {name}@«{ip}»", "inet6 «2003:e{h1}:{e1}{h3}:{e1}{h3}::{e1}»/64",
+        "html_number⟦from «{ip}» port 22⟧", "percent_all⟦«{ip}»⟧",
     ),
     "USER": (
         'USER=«{name}»\n', '«{name}»@macbook:~$ ls', 'sudo chown -R «{name}»:staff .', '/Users/«{name}»',
@@ -329,11 +403,13 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "/mnt/c/Users/«{name}»/code", "file:///home/«{name}»/a.py", "\\\\wsl$\\Ubuntu\\home\\«{name}»\\x",
         "/var/home/«{name}»/x", "rsync a host:/home/«{name}»/b", "cwd=/Users/«{name}.{name}»/x",
         "HOME=/home/«{name}»\n", "/export/home/«{name}»/x", "-rw-r--r--  1 «{name}»  staff  120 May  3 10:12 a.txt",
+        "percent⟦/Users/«{name}»/code⟧", "json⟦/home/«{name}»/a.py⟧", "html_hex⟦/Users/«{name}»/code⟧",
     ),
 }  # fmt: skip
 LOOK_ALIKES: dict[str, tuple[str, ...]] = {
     "AWS_KEY": (
         "AKIAIOSFODNN7EXAMPLE", "ASIA{U20}{l3}", "AKIA_REGION_{d4}", "arn:aws:iam::{d12}:role/x",
+        "AKIA\n{U16}", "list of AKIA\n    {name}{d4}", "percent⟦AKIA REGION {d4}⟧",
     ),
     "API_KEY": (
         'OPENAI_KEY=\n', 'keyboard = {d8}', '--api-key=$KEY', 'KEY_{U12}=1', "sk-xxxxxxxxxxxxxxxxxxxxxxxx",
@@ -348,6 +424,11 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "Idempotency-Key: {h8}-{h4}-{h4}-{h4}-{h12}", "keyCode: 13", "pk_fields = ['id_{d8}']",
         "react key={`row-${id}`}", "task-{w20}", "API_KEY_LENGTH=32", "hotkey: ctrl+shift+{e1}",
         "uses: actions/checkout@{h40}", '"private_key_id": "{h40}",', "pkg:npm/x@{e1}.{e1}.0",
+        "AC\n{h32}", "SK\n    {h32}", "the function is called re_compile_all_\nthe_patterns_{d4}_at_once",
+        "figd_something_like_this_here\nanother_function_of_some_length_{e1}", "see task-{w20}\n{h40}",
+        "html⟦\"api_key\": \"\"⟧", "html⟦API_KEY=<your key>⟧", "json⟦api_key = process.env.API_KEY⟧", "hex_all⟦{a40}⟧",
+        "percent⟦commit={h40}&key=row-{d2}⟧", "hotkey\n{a40}", "percent_all⟦{h40}⟧", "json_all⟦{name} {name}⟧",
+        "api_key: process.env.SERVICE_API_KEY_OF_THE_TEAM\n{a40}",
     ),
     "TOKEN": (
         'session={d4}', "token: 'string'", "max_tokens: 4096", '"token_count": 123456789012', "tokens={d6}",
@@ -362,13 +443,18 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "etag: W/\"{h32}\"", "request-id: {h8}-{h4}-{h4}-{h4}-{h12}", "trace 00-{h32}-{h16}-01",
         "prompt_tokens: {d5}", "tokenizer: {name}-v{e1}", "token = self.tokens[i{e1}]", "index {h7}..{h7} 100644",
         "blob {h40}\t{name}.py", "go.sum h1:{B43}=", "video id {b11}",
+        "percent⟦https://site.io/?next=/a b/c&max_tokens=4096⟧", "html⟦<a href=\"?page_token=&x=1\">⟧",
+        "json⟦{\"token\": null}⟧", "the lines end with ghp_\n{a36}", "tokenizer: {name}\n{h40}",
+        "hex⟦\\x1b[0m {name}⟧",
     ),
     "JWT": (
         "eyJub3QiOiJhIGp3dCJ9", "eyJ.x.y", "{a30}.{a30}.{a40}", "org.apache.{name}.{Name}Factory.{name}",
+        "eyJub3QiOiJhIGp3dCJ9\n{a30}{e1}", "percent⟦{a30}.{a30}.{a40}⟧",
     ),
     "PRIVATE_KEY": (
         "{cert}", "{public}", "-----BEGIN RSA " + _KEY + "-----", "ssh-ed25519 AAAA{B64} {name}",
         "-----BEGIN " + _KEY + "----- ...",
+        "percent⟦{public}⟧",
     ),
     "PASSWORD": (
         'pw = 12px', 'net user', 'password is: required', 'Password for app:', 'pass through2 it',
@@ -381,11 +467,14 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "compass: north2east", "mkdir -p build{d2}/x", "docker run -p {d4}:{d4} x", "the password is required here",
         "password=\"\"", "password: null", "tests pass: {d3} of {d3}", "password = input('Password: ')",
         "nmap -p 1-{d4} x",
+        "html⟦<input type=\"password\" id=\"pw{e1}\">⟧", "html⟦password=<password>⟧", "json⟦password = getpass()⟧",
+        "percent⟦/reset?password=⟧", "format(\"%20s %2d password\")", "hex⟦password: string⟧",
     ),
     "SECRET": (
         "SECRET_NAME=prod-db-cred-01", "secret: nothing", "the secret is patience",
         "client_secret = config.client_secret", "secretRef: app-secrets", "kubectl get secret app-{d3}",
         "the seed phrase is {prose}", "seed = {d9}", "valueFrom: secretKeyRef", "secrets: inherit",
+        "html⟦the secret is \"patience\"⟧", "percent⟦secret=nothing⟧",
     ),
     "URL_CREDENTIALS": (
         "https://user:password@host/x", "http://localhost:3000/@fs/x", "postgres://user:pass@localhost/db",
@@ -393,12 +482,14 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "https://x.io:8443/@{name}", "postgres://$USER:$PASS@db/x", "ssh://git@host:22/x",
         "https://medium.com/@{name}/a-{h12}", "curl https://site.io/u:{e1}", "https://{{user}}:{{password}}@host",
         "basic auth is off",
+        "html⟦https://x.io/?a=1&b=2@{name}⟧", "percent⟦http://localhost:3000/@fs/x⟧", "json⟦git@github.com:org/repo⟧",
     ),
     "EMAIL": (
         'meet at {name} dot', "{name}@example.com", "noreply@{name}.com", "git@github.com",
         "npm i @types/node@18.0.{e1}", "logo@2x.png", "@app.route('/x')", "@{name}", "import x from '@{name}/ui'",
         "user@localhost", "@pytest.mark.slow", "{name}@{e1}.{e1}.{e1}", "a@b", "root@{h12}:/#", "x@{name}.test",
         "action@v{e1}",
+        "html_number⟦{name}@example.com⟧", "json⟦logo@2x.png⟧", "percent⟦@{name}/ui⟧", "100%40{name}",
     ),
     "PHONE": (
         "555-1234", "2026-05-{e1}3 10:12:{d2}", "17000{d8}", "@@ -12,7 +1234,9 @@", "{d4}-{d2}-{d2}", "order #W{d7}",
@@ -420,19 +511,21 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "v{e1}.{e1}.{e1}.{e1}", "Chrome/120.0.{e4}.{e2}", "pip install x=={e2}.{e2}.{e1}.{e1}", "2001:db8::{h4}",
         "fe80::1", "::1", "std::vector<int>", "12:{d2}:{d2}", "aa:bb:cc:{h2}:{h2}:{h2}", "172.16.{e1}.1",
         "section {e1}.{e1}.{e1}.{e1}", "203.0.113.{e1}",
+        "percent⟦10.0.{e1}.{d2}⟧", "html_number⟦v{e1}.{e1}.{e1}.{e1}⟧",
     ),
     "USER": (
         'USER=root\n', 'root@{h12}:/#', 'chown -R root:root x', 'USER = {e1}', 'sudo chown -R www-data:www-data .',
         "https://site.io/home/about", "/home/user/x", "/Users/<name>/x", "/Users/Shared/x", "src/Users/index.ts",
         "/home/runner/work/x", "/home/$USER/x", "app/home/page{e1}.tsx", "C:\\Users\\Public\\x", "~/code",
         "/home/ubuntu/x", "GET /users/{d4}", "/api/Users/{d4}", "pages/home/{name}.vue",
+        "percent⟦https://site.io/home/about⟧", "json⟦/home/user/x⟧", "html_number⟦src/Users/index.ts⟧",
     ),
 }  # fmt: skip
 LEFT = frozenset(
     {
         "I log in with «{pw}» there",
         "login admin / «{pw}»\n",
-        "PASS «{pw}»\n",
+        "PASS «{w10}»\n",
         "my password: «{wordpw}»\n",
         "openssl enc -k «{pw}»",
         "::add-mask::«{a40}»",

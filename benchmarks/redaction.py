@@ -85,7 +85,7 @@ def texts_of(session: Session) -> Iterator[str]:
 def gone(sample: Sample, place: Place) -> bool:
     """Whether nothing of the planted secret is left in that place."""
     redacted = Redactor("salt").session(place(sample.text))
-    return not any(sample.secret in text for text in texts_of(redacted))
+    return not any(part in text for text in texts_of(redacted) for part in (sample.secret, *sample.parts))
 
 
 def survived(sample: Sample, place: Place) -> bool:

@@ -206,6 +206,37 @@ def test_the_same_value_is_the_same_placeholder_everywhere() -> None:
     assert [entry.placeholder for entry in numbering.values] == ["<EMAIL_1>", "<EMAIL_2>"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "sk\\u002dant\\u002dapi03-{0}{1}", "sk\\\\u002dant-api03-{0}{1}", "sk\\x2dant-api03-{0}{1}",
+        "sk&#45;ant&#x2D;api03-{0}{1}", "%73k%2Dant-api03-{0}{1}",
+        "my ANTHROPIC_API_KEY is sk-ant-api03-{0}\n    {1}\n",
+        "> my ANTHROPIC_API_KEY is sk-ant-api03-{0}=\r\n> {1} (thanks)",
+    ],
+)  # fmt: skip
+def test_a_value_written_otherwise_is_the_same_placeholder(written: str) -> None:
+    first, second = "q7Rk2mZx9TbW4cYv8Ln1", "Hd6Pj3sXf5Gw0uEa2Ko9"
+    redactor = Redactor("salt")
+    assert redactor.text(f"it is sk-ant-api03-{first}{second}") == "it is <API_KEY_1>"
+    redacted = redactor.text(f"here: {written.format(first, second)}")
+    assert "<API_KEY_1>" in redacted
+    assert not any(part in redacted for part in ("_2>", first, second))
+
+
+def test_what_only_a_part_of_was_found_goes_whole() -> None:
+    """As it is written it stands in no quotes and ends at `&amp;`; as it reads, the user's name is an address."""
+    assert Redactor("s").text("password=&quot;h7Tq&amp;k2Tq9wLm4&quot;") == "password=&quot;<PASSWORD_1>&quot;"
+    assert "a%20secret" not in Redactor("s").text("https://jo%40site.com:a%20secret@db.site.org/x")
+
+
+def test_the_next_line_of_a_whole_key_is_left_alone() -> None:
+    key = "sk-ant-api03-q7Rk2mZx9TbW4cYv8Ln1Hd6Pj3sXf5Gw0uEa2Ko9"
+    for after in ("MODEL=claude-4", "getUserName2 is next", "3f2b8c1e-77aa-4bd0-9c11-52e8c0ffee00", "a" * 40, "end"):
+        text = f"export ANTHROPIC_API_KEY={key}\n{after}\n"
+        assert Redactor("salt").text(text) == f"export ANTHROPIC_API_KEY=<API_KEY_1>\n{after}\n"
+
+
 def test_marks_become_the_placeholders_that_one_process_would_have_written() -> None:
     a, b = SHAPED["EMAIL"]
     made = session(human(f"{a}, {b}, {a.upper()}"), human("a mark \ufdd0EMAIL:" + "0" * 64 + "\ufdd0 that a log wrote"))

@@ -67,7 +67,10 @@ def test_intervals_are_exact(redaction: Any, hits: int, trials: int, low: float,
 HOSTILE = {
     "curl ": 20_000, "cookie: a=1; ": 8_000, "mysql ": 20_000, "2:": 50_000, "2001:": 20_000, "phone ": 16_000,
     "echo a | sudo -s ": 6_000, "-Users-a": 12_000, "a@b:~": 20_000, "phrase: abc abc ": 7_000, "1.1": 33_000,
-    "\\n": 50_000, "\x1b[": 50_000, "AKIA": 25_000, "identified by ": 8_000, "password for a: ": 7_000,
+    "%41": 33_000, "\\u0041": 16_000, "&#45;AKIA": 11_000, "AKIA1234\n": 11_000,
+    "sk-a1B2c3D4e5F6g7H8i9J0k1L2 ": 3_700,
+    "api_key: a1B2c3D4e5F6g7H8\n ": 3_500, "\\n": 50_000, "\x1b[": 50_000, "AKIA": 25_000,
+    "identified by ": 8_000, "password for a: ": 7_000,
 }  # fmt: skip
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from locum.dataset.wrapped import goes_on, is_mixed, joined, pieces
+
 _PLACEHOLDER = re.compile(
     r"example|placeholder|^my[-_]?(?:password|secret|token|key)|change[-_]?me|redacted|\byour|<|\$\{|\{\{|\.\.\.|…|xxxx|\*{3}|insert[-_]|replace[-_]|dummy"
     r"|^(?:user(?:name)?|pass(?:word|wd)?|pwd|secret|token|key|string|str|text|none|null|nil|undefined|true|false"
@@ -33,6 +35,7 @@ _ASSIGNED = re.compile(
     r"| (?:is|was|(?:has been |was |is )?set to):? |[ >]\*{0,2}"
     r"|\\*[\"']?,?\s{1,40}\\*[\"']?value\\*[\"']?:\s?)"
     r"(?:\\*[\"'`](?P<quoted>[^\s\"'`\\]{4,256})(?=\\*[\"'`])"
+    r"|\\*[\"'`](?P<cut>[^\s\"'`\\]{12,256})(?=[=\\]{0,4}[\r\n])"
     r"|(?P<bare>[^\s\"'`\\,;&|<>(){}\[\]*][^\s\"'`\\,;&|<>(){}\[\]]{3,255})(?P<after>[(\[{]?))"
 )
 _NAME_START = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
@@ -75,8 +78,8 @@ def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
     name_start = before.start() if before else start
     written = _NAME.match(text, name_start)
     name = written[0] if written else ""
-    op, quoted = match["op"], match["quoted"] is not None
-    value = match["quoted"] if quoted else match["bare"]
+    op, quoted = match["op"], match["bare"] is None
+    value = match["bare"] or match["quoted"] or match["cut"]
     if "*" in op:  # Markdown's bold
         value = value.rstrip("*")
     kind = secret_kind(name.strip("-_")) or _kind_of_key(text, name_start, name, value)
@@ -90,14 +93,17 @@ def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
         return ()
     if op[:1] == " " and op.strip(" :*"):  # words
         value = value.rstrip(".:!?")
-    start = match.start("quoted" if quoted else "bare")
+    start = match.start("bare" if not quoted else "quoted" if match["quoted"] else "cut")
     if op == "=" and name.isupper() and not quoted:
         # A line of an environment file or a shell: the value goes on to the next blank.
         rest = _REST_OF_WORD.match(text, start + len(value))
         value += rest[0] if rest and "=" not in rest[0] else ""
-    if is_secret(value, kind, quoted=quoted, environment=environment):
-        return ((start, start + len(value), kind),)
-    return ()
+    if not is_secret(value, kind, quoted=quoted, environment=environment):
+        return ()
+    end = start + len(value)
+    # A password may hold a blank's neighbours of any kind: nothing shows that it goes on.
+    whole = end if kind == "PASSWORD" else goes_on(text, start, end)
+    return () if match["cut"] and whole == end else ((start, whole, kind),)
 
 
 def _kind_of_key(text: str, start: int, name: str, value: str) -> str | None:
@@ -130,6 +136,7 @@ _AUTHORIZATION = re.compile(
     r"authorization\\*[\"']?\s?[:=]\s?\\*[\"']?(?:token|api-?key|key) ([\w\-.=+/~]{16,2048})", re.I | re.ASCII
 )
 _BASIC = re.compile(r"(?:basic +|auth\\*[\"']\s?:\s?\\*[\"'])([A-Za-z0-9+/]{8,512}={0,2})", re.I)
+_BASIC_LINES = 8
 _CURL_USER = re.compile(r"\s(?:-u|--user)[ =]?\\*[\"']?([^\s:\"'$\\]{1,64}:[^\s\"'$\\]{3,128})")
 _CURL_COOKIE = re.compile(r"\s(?:-b|--cookie)[ =]\\*[\"']?([^\n\"'\\]{8,4096})")
 _CURL_REACH = 500
@@ -157,13 +164,21 @@ _PROSE = re.compile(r"\b(?:the|and|for|are|was|your|not|from)\b")  # none of the
 def _bearer(text: str, at: int) -> _Spans:
     match = _BEARER.match(text, at) or _AUTHORIZATION.match(text, at)
     if match and any(map(str.isdigit, match[1])) and not stands_in(match[1]):
-        return [(*match.span(1), "TOKEN")]
+        return [(match.start(1), goes_on(text, *match.span(1)), "TOKEN")]
     return []
 
 
 def _basic(text: str, at: int) -> _Spans:
     match = _BASIC.match(text, at)
-    return [(*match.span(1), "URL_CREDENTIALS")] if match and _is_basic(match[1]) else []
+    if match is None:
+        return []
+    start, whole = match.start(1), 0
+    for first, end in (match.span(1), *pieces(text, match.end(1))[:_BASIC_LINES]):
+        if whole and not (text[first:end].endswith("=") or is_mixed(text, first, end)):
+            break
+        if _is_basic(joined(text[start:end])):
+            whole = end
+    return [(start, whole, "URL_CREDENTIALS")] if whole else []
 
 
 def _is_basic(encoded: str) -> bool:

@@ -17,8 +17,11 @@ from typing import NamedTuple
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from locum.dataset.assignments import LITERALS, find_assigned, stands_in
+from locum.dataset.encoded import LITERALS as ESCAPES
+from locum.dataset.encoded import decoded
 from locum.dataset.figures import find_figures
 from locum.dataset.shapes import Span, find_shaped
+from locum.dataset.wrapped import joined
 
 
 class Finding(NamedTuple):
@@ -30,6 +33,8 @@ class Finding(NamedTuple):
     """The placeholder's type: `EMAIL`, `AWS_KEY`, ..."""
     by_context: bool = False
     """True where only the words around it gave it away, so that the same value may stand bare elsewhere."""
+    value: str = ""
+    """What it says, where it is written otherwise: wrapped over lines, or in escapes."""
 
 
 _SHORT = 256
@@ -46,6 +51,26 @@ def find(text: str) -> Sequence[Finding]:
 
 def _found(text: str) -> tuple[Finding, ...]:
     plain = _unescaped(text)
+    found, escapes = _found_plain(text, plain)
+    if escapes:
+        found = [*_found_in_escapes(plain, escapes), *found]
+    if len(found) < 2:
+        return tuple(found)
+    found.sort(key=lambda finding: (finding.start, -finding.end, not finding.value))
+    kept = [found[0]]
+    for finding in found[1:]:
+        last = kept[-1]
+        if finding.start >= last.end:
+            kept.append(finding)
+        elif finding.value and finding.end > last.end:
+            # As it is written, only a part of it looked like something.
+            kept[-1] = last._replace(end=finding.end, value="")
+    return tuple(kept)
+
+
+def _found_plain(text: str, plain: str) -> tuple[list[Finding], list[int]]:
+    """What is found in a text as it is written, and where escapes stand that may hide more; `plain`: the text without
+    escaped line ends and colours."""
     # One byte a character, so that places in it are places in the text.
     raw = plain.encode("ascii", "replace")
     literals = _SCAN.find_matches_as_indexes(raw.lower(), overlapping=True)
@@ -53,7 +78,7 @@ def _found(text: str) -> tuple[Finding, ...]:
     found: list[Finding] = []
     seen = {_LITERALS[number] for number, _, _ in literals}
     if literals:
-        found = [Finding(*span, by_context=True) for span in find_assigned(plain, literals)]
+        found = [_finding(plain, span, by_context=True) for span in find_assigned(plain, literals)]
         if b"private key" in seen:
             spans += _private_keys(plain)
         if not seen.isdisjoint(_HOME_LITERALS):
@@ -63,15 +88,30 @@ def _found(text: str) -> tuple[Finding, ...]:
             spans += _accounts(plain)
     if "@" in text or b"%40" in seen:
         spans += [*_addresses(plain), *_prompts(plain)]
-    found += [Finding(*span) for span in spans]
-    if len(found) < 2:
-        return tuple(found)
-    found.sort(key=lambda finding: (finding.start, -finding.end))
-    kept = [found[0]]
-    for finding in found[1:]:
-        if finding.start >= kept[-1].end:
-            kept.append(finding)
-    return tuple(kept)
+    found += [_finding(plain, span) for span in spans]
+    if seen.isdisjoint(ESCAPES):
+        return found, []
+    return found, [at for number, at, _ in literals if number >= _FIRST_ESCAPE]
+
+
+def _finding(plain: str, span: Span, by_context: bool = False) -> Finding:
+    start, end, kind = span
+    value = plain[start:end]
+    is_wrapped = kind != "PRIVATE_KEY" and "\n" in value
+    return Finding(start, end, kind, by_context, joined(value) if is_wrapped else "")
+
+
+def _found_in_escapes(plain: str, escapes: Sequence[int]) -> list[Finding]:
+    """What is found where the text is read as its escapes say."""
+    found: list[Finding] = []
+    for piece in decoded(plain, escapes):
+        for start, end, kind, by_context, value in _found_plain(piece.text, piece.text)[0]:
+            place, past = piece.place(start), piece.place(end)
+            if past - place > end - start:
+                found.append(Finding(place, past, kind, by_context, value or piece.text[start:end]))
+            else:  # only what is around it is escaped
+                found.append(Finding(place, past, kind, by_context, value))
+    return found
 
 
 _found_before = lru_cache(maxsize=4096)(_found)
@@ -79,7 +119,11 @@ _found_before = lru_cache(maxsize=4096)(_found)
 
 _HOME_LITERALS = frozenset({b"/users", b"\\users", b"/home", b"\\home", b"-users-", b"-home-"})
 _ACCOUNT_LITERALS = frozenset({b"rw-r", b"rwx", b"r-xr", b"user=", b"logname=", b"chown "})
-_LITERALS = (*LITERALS, b"private key", b"%40", *sorted(_HOME_LITERALS), *sorted(_ACCOUNT_LITERALS))
+_LITERALS = (
+    *(*LITERALS, b"private key", b"%40", *sorted(_HOME_LITERALS), *sorted(_ACCOUNT_LITERALS)),
+    *ESCAPES,
+)
+_FIRST_ESCAPE = len(_LITERALS) - len(ESCAPES)
 _SCAN = BytesAhoCorasick(_LITERALS, implementation=Implementation.DFA)
 
 _ESCAPED = re.compile(r"\\[nrt]")

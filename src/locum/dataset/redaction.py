@@ -153,8 +153,11 @@ class Redactor:
         parts: list[str] = []
         done = 0
         for finding in findings:
-            value = text[finding.start : finding.end]
+            written = text[finding.start : finding.end]
+            value = finding.value or written
             parts += (text[done : finding.start], self._placeholder(finding.kind, value, finding.by_context))
+            if finding.value and finding.by_context and len(written) >= _BARE_LENGTH:
+                self._bare[written] = (finding.kind, self._placeholders[canonical_form(finding.kind, value)])
             done = finding.end
         return "".join((*parts, text[done:]))
 

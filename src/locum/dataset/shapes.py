@@ -27,6 +27,7 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from locum.dataset.assignments import stands_in
+from locum.dataset.wrapped import goes_on, is_mixed, pieces
 
 Span = tuple[int, int, str]
 """Start, end and kind of what was found."""
@@ -137,6 +138,10 @@ def find_shaped(text: str, raw: bytes) -> list[Span]:
         if start < done or (start and raw[start - 1] in _ALNUM and raw[start - 3 : start - 2] != b"%"):
             continue
         span = _shape_at(text, start, shapes)
+        if span is None and not before:
+            span = _wrapped(text, start, len(_LITERALS[number]), shapes)
+        elif span and span[2] != "AWS_KEY":
+            span = (start, goes_on(text, start, span[1]), span[2])
         if span:
             found.append(span)
             done = span[1]
@@ -162,3 +167,32 @@ def _shape_at(text: str, start: int, shapes: list[_Shape]) -> Span | None:
             continue
         return start, end, kind
     return None
+
+
+def _wrapped(text: str, start: int, begin: int, shapes: list[_Shape]) -> Span | None:
+    """The shape that the word at `start` has together with the words that begin the lines after it; `begin`: how
+    many characters of it every word of that shape has."""
+    word = _WORD.match(text, start)
+    if word is None or word.end() - start < begin + _LEAST_PART:
+        return None
+    value, span = word[0], None
+    for first, end in pieces(text, word.end()):
+        if span and not is_mixed(text, first, end):
+            break
+        value += text[first:end]
+        whole = _shape_at(value, 0, shapes)
+        if whole and whole[1] == len(value) and (whole[2] == "AWS_KEY" or _is_random(value[begin:])):
+            span = (start, end, whole[2])
+        elif span or not any(map(str.isdigit, text[first:end])):
+            break
+    return span
+
+
+_WORD = re.compile(r"[A-Za-z0-9+/=_.~-]{5,1024}(?=[=\\]{0,4}[ \t]{0,2}[\r\n])")
+_LEAST_PART = 4
+"""Characters beyond its beginning that must stand on the first line of a word that was wrapped."""
+
+
+def _is_random(value: str) -> bool:
+    """Long names of functions have the shape of some issuers' keys: this has more digits, or capitals too."""
+    return sum(map(str.isdigit, value)) >= (2 if is_mixed(value, 0, len(value)) else 4)
