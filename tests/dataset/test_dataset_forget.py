@@ -1,12 +1,15 @@
 """Forgetting a session: all of it and nothing else, the numbers of what is left, and no half-done folder."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import built_dataset as made
 import msgspec
 import pytest
+from dataset_sessions import human, says, session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +125,34 @@ def test_the_kin_of_a_session_that_was_forgotten_before_can_still_be_forgotten(d
     assert (done.sessions, done.kin_left) == (2, 0)
     assert kin_of([dataset], "a", lineage=True).sessions == {"a"}
     assert {about.session for split in SPLITS for about in read_rows(dataset, split)} == {"c"}
+
+
+PRIVATE = "ada.lovelace@countess-mail.net 2026-05-03"
+
+
+def test_a_session_that_is_called_after_a_person_is_forgotten_by_either_name(tmp_path: Path) -> None:
+    """And nothing that was written shows what its log is called."""
+    private = [session(human("Why?"), says(f"Because {n}."), id=PRIVATE, source=f"logs/{PRIVATE}.jsonl") for n in "ab"]
+    other = session(human("Why?"), says("Never."), id="plain")
+    for name in ("by-original", "by-shown", "by-copy"):
+        made.write(tmp_path / name, [*private, other])
+    shown = sorted({row.session for split in SPLITS for row in read_rows(tmp_path / "by-shown", split)} - {"plain"})
+    assert [re.sub("[0-9a-f]{16}", "H", name) for name in shown] == ["redacted-H", "redacted-H@2"]
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"lovelace" not in path.read_bytes(), path
+    for name, called in (("by-original", PRIVATE), ("by-shown", shown[0]), ("by-copy", f"{PRIVATE}@2")):
+        folder = tmp_path / name
+        kin = kin_of([folder], called, lineage=False)
+        done = forget(folder, kin, NOW)
+        assert done is not None
+        assert (done.sessions, done.kin_left) == (1, 1)
+        left = {row.session for split in SPLITS for row in read_rows(folder, split)}
+        assert left == {"plain", shown[0] if name == "by-copy" else shown[1]}
+        assert len(records(folder, kin)) == 1
+    again = kin_of([tmp_path / "by-original"], PRIVATE, lineage=True)
+    done = forget(tmp_path / "by-original", again, NOW)
+    assert done is not None
+    assert done.kin_left == 0
 
 
 def test_every_line_of_a_session_goes_and_no_other(dataset: Path) -> None:
@@ -266,9 +297,9 @@ def test_the_identities_hold_whatever_is_forgotten(
     gone: set[str],
 ) -> None:
     by_split: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for turn, (session, split, family) in enumerate(rows):
-        by_split[split].append(row(session, turn, family=family))
-    dropped = [Drop(session, turn + 100, reason) for turn, (session, reason) in enumerate(drops)]
+    for turn, (name, split, family) in enumerate(rows):
+        by_split[split].append(row(name, turn, family=family))
+    dropped = [Drop(name, turn + 100, reason) for turn, (name, reason) in enumerate(drops)]
     folder = write(tmp_path_factory.mktemp("forget") / "dataset", by_split, dropped)
     present = {session for session, _, _ in rows} | {session for session, _ in drops}
     done = forget(folder, Kin(frozenset(gone)), NOW)

@@ -9,7 +9,9 @@ from locum.cli.output import Debug, Json, Output, Quiet
 
 
 def forget(
-    session: Annotated[str, typer.Argument(metavar="SESSION", help="The session's id, as `locum rows` shows it.")],
+    session: Annotated[
+        str, typer.Argument(metavar="SESSION", help="The session's id, as `locum rows` shows it or as its log has it.")
+    ],
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Datasets and runs; no other is changed.")
     ] = None,

@@ -18,9 +18,10 @@ import msgspec
 
 from locum import files
 from locum.dataset.card import card
+from locum.dataset.redaction import redacted_name
 from locum.dataset.split import SPLITS
 from locum.dataset.stats import Stats
-from locum.dataset.store import read_stats
+from locum.dataset.store import read_redactions, read_stats, redactions_file
 from locum.dataset.terms import RESTRICTED, check
 from locum.errors import DatasetError
 
@@ -101,23 +102,30 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 def kin_of(datasets: Iterable[Path], session: str, *, lineage: bool) -> Kin:
     """The session, and with `lineage` all copies, forks, resumed parts, sub-agents and trials that share a lineage
-    with it in any of the datasets.
+    with it in any of the datasets; `session` is its id as a dataset shows it, or as its log has it.
 
     Raises:
         DatasetError: a line of a dataset cannot be read.
     """
-    if not lineage:
-        return Kin(frozenset((session,)))
     datasets = list(datasets)
+    names = _names(datasets, session)
+    if not lineage:
+        return Kin(names)
     members = [about for folder in datasets for about in _members(folder)]
-    gone = {record.lineage for folder in datasets for record in records(folder, Kin(frozenset((session,))))}
+    gone = {record.lineage for folder in datasets for record in records(folder, Kin(names))}
     lineages = {
-        about.lineage
-        for about in members
-        if about.lineage and (about.session == session or _hash(about.lineage) in gone)
+        about.lineage for about in members if about.lineage and (about.session in names or _hash(about.lineage) in gone)
     }
     sessions = {about.session for about in members if about.session and about.lineage in lineages}
-    return Kin(frozenset((session, *sessions)), frozenset(lineages))
+    return Kin(names | sessions, frozenset(lineages))
+
+
+def _names(datasets: Iterable[Path], session: str) -> frozenset[str]:
+    """What the session is called in any of the datasets: an id that held something private is a digest there."""
+    original, mark, copy = session.rpartition("@")
+    ids = [(session, ""), (original, mark + copy)] if original and copy.isdecimal() else [(session, "")]
+    salts = {read_redactions(folder).salt for folder in datasets if redactions_file(folder).is_file()}
+    return frozenset((session, *(redacted_name(salt, name) + end for salt in salts for name, end in ids)))
 
 
 def holds(dataset: Path, kin: Kin) -> bool:

@@ -197,7 +197,7 @@ def redact_reading(
         redacted = redactor.session(session)
         raw = redactor.without_forged_marks(encoder.encode(redacted))
         frame = compressor.compress(raw)
-        about = member(session), start_of(session), model_of(redacted)
+        about = member(redacted), start_of(session), model_of(redacted)
         notes.append(SessionNote(*about, at, len(frame), len(raw), marks_in(raw)))
         frames.append(frame)
         at += len(frame)

@@ -4,7 +4,9 @@
 row still shows that the address it was asked about is the address it wrote to. What is looked for is in
 `detectors`. Replaced: message texts, tool arguments at any depth with the keys in them (many a call maps addresses
 or paths to something), all texts in tool schemas but names, the names of provider and model, and account names in
-the path of the log. Not touched: tool names, argument names that a schema declares, ids of calls and sessions.
+the path of the log. A session's id in which something is found (many a log is called after a person) becomes a digest
+as a whole, as numbers of placeholders would name another session in another dataset. Not touched: tool names, argument
+names that a schema declares, ids of calls.
 
 Logs are redacted in several processes, none of which knows what the others have found. They write `mark`s,
 which name a value by its hash; `Numbering` gives them placeholders when the sessions are put in order.
@@ -123,6 +125,8 @@ class Redactor:
             messages = tuple(_map_texts(message, self._replace_bare, self._value_bare) for message in messages)
         return msgspec.structs.replace(
             session,
+            id=self._name(session.id),
+            lineage=self._name(session.lineage),
             messages=messages,
             tools=tuple(self._schema(tool) for tool in session.tools),
             source=self.text(session.source),
@@ -169,6 +173,12 @@ class Redactor:
                 return self._placeholder(kind, value, by_context=True)
             return self.text(value)
         return _map_value(value, self.value, name, self._key)
+
+    def _name(self, name: str) -> str:
+        redacted = redacted_name(self._salt, name)
+        if redacted != name:
+            self.counts.update(finding.kind for finding in find(name))
+        return redacted
 
     def _key(self, key: str) -> str:
         """The keys of a session's calls are few and come again: each is looked at once."""
@@ -217,6 +227,12 @@ class Redactor:
 def salted_hash(salt: str, canonical: str) -> str:
     """Hex SHA-256 of the salt and a value in its canonical form: what is kept of it (`Redaction.sha256`)."""
     return hashlib.sha256((salt + canonical).encode()).hexdigest()
+
+
+def redacted_name(salt: str, name: str) -> str:
+    """A session's or a lineage's name as a dataset shows it: as it is, or, where something in it must not leave,
+    `redacted-` and 16 hex digits of the salted SHA-256 of all of it."""
+    return f"redacted-{salted_hash(salt, _encodable(name))[:16]}" if find(name) else name
 
 
 def canonical_form(kind: str, value: str) -> str:
