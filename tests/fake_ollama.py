@@ -8,9 +8,10 @@ Blobs with their digests checked, `create` with its stream of states (an error i
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
+from itertools import islice
 from typing import Any
 
 from go_template import render
@@ -62,7 +63,8 @@ class FakeOllama:
         }
         """The answer to a raw prompt; a version before 0.12.11 gives no log-probabilities with it."""
         self.on_create: tuple[dict[str, Any], ...] = SUCCESS
-        self.on_chat: tuple[dict[str, Any], ...] = ANSWER
+        self.on_chat: Iterable[dict[str, Any]] = ANSWER
+        """What is streamed, for ever if it has no end."""
         self.version: str | None = "0.13.0"
         self.rewrites = True
         """Whether the stored file is another than the one that was sent."""
@@ -212,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             if asked["stream"]:
                 self._stream(self.fake.on_chat)
             else:
-                self._answer(200, self.fake.on_chat[-1])
+                self._answer(200, list(self.fake.on_chat)[-1])
         elif self.path == "/api/generate":
             self.fake.generated.append(asked)
             self._answer(200, self.fake.on_generate(asked))
@@ -267,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, lines: tuple[dict[str, Any], ...]) -> None:
+    def _stream(self, lines: Iterable[dict[str, Any]]) -> None:
         """NDJSON under status 200, as Ollama streams: an error in the middle is a line like any other."""
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
@@ -275,10 +277,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.dies:
             self.send_header("Content-Length", "100000")
         self.end_headers()
-        for line in lines[:2] if self.fake.dies else lines:
+        for line in islice(lines, 2 if self.fake.dies else None):
             self.wfile.write(json.dumps(line).encode() + b"\n")
             self.wfile.flush()
         self.close_connection = True
+
+    def handle(self) -> None:
+        # A client that has lost its patience is gone before it is answered.
+        with suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -144,7 +144,8 @@ def serving() -> Iterator[FakeProvider]:
             else:
                 self.send_header("content-length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            with suppress(ConnectionError):  # a client that has lost its patience is gone
+                self.wfile.write(answer)
 
         def log_message(self, format: str, *arguments: Any) -> None:
             pass

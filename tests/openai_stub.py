@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -32,11 +32,13 @@ class Stub:
         self.status = 200
         self.key: str | None = None
         """Without it every answer is 401, with the wrong key quoted in it."""
-        self.events: tuple[Any, ...] = (chunk("It "), chunk("is."), chunk(finish="stop"), "[DONE]")
-        """What is streamed: dicts as JSON, texts as they are."""
+        self.events: Iterable[Any] = (chunk("It "), chunk("is."), chunk(finish="stop"), "[DONE]")
+        """What is streamed, for ever if it has no end: dicts as JSON, texts as they are."""
         self.dies = False
         """The connection breaks after the events."""
         self.waits = 0.0
+        self.encoding = "identity"
+        """What it says that its answers are written in."""
         self.models: Any = {"data": [{"id": "mine"}]}
         self.reply: Callable[[str, dict[str, Any]], Any] = lambda path, body: answer()
 
@@ -71,6 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = value.encode() if isinstance(value, str) else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Encoding", self.stub.encoding)
         self.end_headers()
         self.wfile.write(body)
 

@@ -10,6 +10,7 @@ from small_models import user
 from locum.errors import ProviderError, SettingsError
 from locum.evaluation.agent.dialects import Reply
 from locum.evaluation.agent.provider import Provider, RefusedError
+from locum.runtime import replies
 from locum.settings import AgentSettings
 
 
@@ -74,6 +75,14 @@ def test_a_server_that_is_slow_breaks_off_or_is_not_there(server: FakeProvider) 
         ask(server, retries=0)
     with pytest.raises(ProviderError, match="cannot be reached"):
         ask(server, retries=0, base_url="http://127.0.0.1:9/v1")
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+def test_an_answer_without_an_end_is_given_up(server: FakeProvider, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "LARGEST", 200_000)
+    server.answer = lambda body: ("x" * 200_000, [])
+    with pytest.raises(ProviderError, match=r"127\.0\.0\.1:\d+\) cannot be used: its reply goes on after 0\.2 MB"):
+        ask(server, provider=name, retries=0)
 
 
 def test_what_cannot_be_answered(server: FakeProvider) -> None:

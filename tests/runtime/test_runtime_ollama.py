@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from small_models import LOOKUP, lookup, many_rows, result, row, says, system, u
 
 from locum.errors import EngineError
 from locum.export.modelfile import describe_for_ollama, plain_conversations
+from locum.runtime import replies
 from locum.runtime.ollama import Ollama, same_but_for_json
 from locum.runtime.ollama_parity import check_rendering
 from locum.runtime.protocol import Sampling
@@ -300,6 +302,21 @@ def test_an_answer_that_breaks_off_is_no_answer(fake: FakeOllama) -> None:
     fake.on_chat = ({"model": "mine", "message": {"role": "assistant", "content": "It "}, "done": False},)
     with pytest.raises(EngineError, match="broke off while it answered as 'mine'"):
         list(Ollama(fake.host).chat("mine", [user("?")], Sampling()))
+
+
+def test_an_answer_without_an_end_is_given_up(fake: FakeOllama, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "LARGEST", 200_000)
+    fake.made = {"mine:latest": {}}
+    fake.on_chat = repeat({"model": "mine", "message": {"role": "assistant", "content": "x" * 1000}, "done": False})
+    words = rf"Ollama at {fake.host} .*'mine'.*: its reply goes on after 0\.2 MB and was given up"
+    with pytest.raises(EngineError, match=words):
+        list(Ollama(fake.host).chat("mine", [user("?")], Sampling()))
+    with pytest.raises(EngineError, match=words):
+        create(fake, model)
+    assert fake.made == {"mine:latest": {}}
+    fake.on_generate = lambda asked: {"response": "x" * 200_000, "done": True}
+    with pytest.raises(EngineError, match=words):
+        Ollama(fake.host).complete("mine", "?", Sampling())
 
 
 def test_whether_a_name_holds_a_file(fake: FakeOllama, model: Path) -> None:

@@ -2,7 +2,9 @@
 
 import logging
 import secrets
+import time
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from small_models import LOOKUP, lookup, result, says, system, user
 
 from locum.errors import EngineError, NotShownError
 from locum.export.gguf_file import write_gguf
+from locum.runtime import replies
 from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.openai_server import OpenAIServer
 from locum.runtime.protocol import Likely, Sampling, TextEngine
@@ -239,6 +242,43 @@ def test_a_server_that_is_slow_or_gone(stub: Stub) -> None:
         url = gone.url
     with pytest.raises(EngineError, match="does not answer"):
         OpenAIServer(url, "mine").models()
+
+
+def test_a_reply_without_an_end_is_given_up(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "LARGEST", 200_000)
+    server = OpenAIServer(stub.url, "mine")
+    words = rf"the server at {stub.url} is not usable: its reply goes on after 0\.2 MB"
+    for event in (chunk("x" * 1000), chunk(), ": a line without content", "x" * 1000):
+        stub.events = repeat(event if isinstance(event, dict) else f"\n{event}")
+        with pytest.raises(EngineError, match=words):
+            list(server.chat(CHAT, Sampling()))
+    stub.reply = lambda path, body: answer("x" * 200_000)
+    for ask in (lambda: server.generate(CHAT, Sampling()), lambda: server.complete([1], Sampling())):
+        with pytest.raises(EngineError, match=words):
+            ask()
+    stub.reply = lambda path, body: answer("x" * 150_000)
+    assert len(server.generate(CHAT, Sampling()).text) == 150_000, "what was read before does not count"
+    stub.status, stub.reply = 500, lambda path, body: "x" * 200_001
+    with pytest.raises(EngineError, match=words):
+        list(server.chat(CHAT, Sampling()))
+
+
+def test_a_reply_that_trickles_on_is_given_up(stub: Stub) -> None:
+    def slowly() -> Iterator[Any]:
+        while True:
+            time.sleep(0.02)
+            yield chunk("x")
+
+    stub.events = slowly()
+    with pytest.raises(EngineError, match=r"its reply goes on after 0\.3 s and was given up"):
+        list(OpenAIServer(stub.url, "mine", longest=0.3).chat(CHAT, Sampling()))
+
+
+def test_a_compressed_reply_is_not_unpacked(stub: Stub) -> None:
+    stub.encoding = "gzip"
+    with pytest.raises(EngineError, match="not usable: its reply is compressed, which it was asked not to do"):
+        OpenAIServer(stub.url, "mine").generate(CHAT, Sampling())
+    assert stub.headers[0]["Accept-Encoding"] == "identity"
 
 
 # --- a real one

@@ -16,6 +16,7 @@ import ollama
 from locum.errors import EngineError
 from locum.progress import Progress, silent
 from locum.runtime.protocol import Completion, Likely, Sampling
+from locum.runtime.replies import LONGEST, bounded
 from locum.types import Message
 
 OLDEST = (0, 5, 5)
@@ -31,19 +32,22 @@ class Ollama:
 
     Args:
         host: address and port, as $OLLAMA_HOST has them.
-        patience: seconds that a single answer may take to come; loading a model on a slow disk takes long.
+        patience: seconds that it may be silent; loading a model on a slow disk takes long.
+        longest: seconds that one reply may take, however it goes on; making a model is not held to it.
     """
 
-    def __init__(self, host: str | None = None, patience: float = 600) -> None:
+    def __init__(self, host: str | None = None, patience: float = 600, longest: float = LONGEST) -> None:
         self.host = host or os.environ.get("OLLAMA_HOST") or "http://127.0.0.1:11434"
-        self._client = ollama.Client(host=self.host, timeout=patience)
+        self._client = ollama.Client(host=self.host, timeout=patience, **bounded(longest))
+        # It tells its states for as long as it takes to write the file anew, hours for a large one.
+        self._maker = ollama.Client(host=self.host, timeout=patience, **bounded())
         # The package's client knows neither /api/version nor _debug_render_only; where it points, it knows best.
-        self._http = httpx.Client(base_url=self._client._client.base_url, timeout=patience)
+        self._http = httpx.Client(base_url=self._client._client.base_url, timeout=patience, **bounded(longest))
 
     def answers(self) -> bool:
         """Whether an Ollama answers there within a second."""
         try:
-            probe = ollama.Client(host=self.host, timeout=1)
+            probe = ollama.Client(host=self.host, timeout=1, **bounded(1))
             probe.list()
         except _FAILURES:
             return False
@@ -127,9 +131,9 @@ class Ollama:
         progress(work, 0, 3, model.name)
         last = ""
         try:
-            digest = self._client.create_blob(model)
+            digest = self._maker.create_blob(model)
             progress(work, 1, 3, "uploaded")
-            for state in self._client.create(
+            for state in self._maker.create(
                 model=partial,
                 files={model.name: digest},
                 template=template,

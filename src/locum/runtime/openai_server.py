@@ -16,6 +16,7 @@ import httpx
 from locum.errors import EngineError, NotShownError, reason_given
 from locum.runtime.llamacpp import call_of, message_for_server
 from locum.runtime.protocol import Answer, Completion, Likely, Sampling
+from locum.runtime.replies import LONGEST, EndlessReplyError, bounded
 from locum.types import Message
 
 PREFIX = "openai:"
@@ -31,12 +32,13 @@ class OpenAIServer:
         address: `http://HOST:PORT/v1`, with or without `openai:` before it; `/v1` is added where there is no path.
         model: the model's name there.
         patience: seconds that the server may be silent.
+        longest: seconds that one reply may take, however it goes on.
 
     Raises:
         EngineError: the address is none, or holds a password.
     """
 
-    def __init__(self, address: str, model: str, patience: float = 600) -> None:
+    def __init__(self, address: str, model: str, patience: float = 600, longest: float = LONGEST) -> None:
         self.url = _url(address)
         self.name = f"{PREFIX}{self.url}"
         self.model = model
@@ -44,10 +46,10 @@ class OpenAIServer:
         if not (key.isascii() and key.isprintable()):
             raise EngineError(f"{KEY_VARIABLE} holds a character that no key has; set it again")
         self._client = httpx.Client(
-            base_url=self.url + "/",
-            timeout=httpx.Timeout(patience, connect=10),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            base_url=self.url + "/", timeout=httpx.Timeout(patience, connect=10), **bounded(longest)
         )
+        if key:
+            self._client.headers["Authorization"] = f"Bearer {key}"
 
     def models(self) -> list[str]:
         """The names of the server's models.
@@ -237,6 +239,8 @@ class OpenAIServer:
         return _RefusedError(said) if status in (400, 404, 405, 422, 501) else EngineError(said)
 
     def _failure(self, error: httpx.HTTPError) -> EngineError:
+        if isinstance(error, EndlessReplyError):
+            return EngineError(f"the server at {self.url} is not usable: {error}")
         return EngineError(f"the server at {self.url} does not answer: {str(error) or type(error).__name__}")
 
     def _reason(self, answer: Any) -> str:

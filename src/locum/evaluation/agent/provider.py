@@ -14,6 +14,7 @@ import msgspec
 
 from locum.errors import ProviderError, SettingsError, reason_given
 from locum.evaluation.agent.dialects import DIALECTS, Reply
+from locum.runtime.replies import EndlessReplyError, bounded
 from locum.settings import FILE_NAME, AgentSettings
 from locum.types import Message
 
@@ -65,7 +66,13 @@ class Provider:
         except ImportError:
             raise ProviderError(f"asking the agent needs the package {self.name}: pip install 'locum[agent]'") from None
         self._library: Any = library
-        self._client = make(api_key=self._key, base_url=self.base_url, timeout=timeout, max_retries=retries)
+        self._client = make(
+            api_key=self._key,
+            base_url=self.base_url,
+            timeout=timeout,
+            max_retries=retries,
+            http_client=library.DefaultHttpxClient(**bounded(timeout)),
+        )
 
     def request(self, prompt: Sequence[Message], tools: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The body that asks for an answer to a prompt."""
@@ -100,11 +107,15 @@ class Provider:
         except errors.APITimeoutError:
             raise ProviderError(f"{who} gave no answer in time; give the same command again") from None
         except errors.APIConnectionError as error:
+            if isinstance(error.__cause__, EndlessReplyError):
+                raise self._endless(error.__cause__) from None
             cause = type(error.__cause__).__name__ if error.__cause__ else "no connection"
             raise ProviderError(
                 f"{who} cannot be reached, or broke off in the middle of an answer ({cause}); give the same command "
                 "again"
             ) from None
+        except EndlessReplyError as error:  # versions of the libraries differ in what they let through
+            raise self._endless(error) from None
         except errors.APIStatusError as error:
             if error.status_code in (400, 413, 422):
                 raise RefusedError(f"{who} answers {error.status_code}: {self._reason(error)}") from None
@@ -116,6 +127,9 @@ class Provider:
                 f"{who} answers with something that is no answer of the {self.name} API; check agent.base_url and "
                 "agent.provider"
             ) from None
+
+    def _endless(self, error: EndlessReplyError) -> ProviderError:
+        return ProviderError(f"the agent's provider ({self.host}) cannot be used: {error}; check agent.base_url")
 
     def _reason(self, error: Any) -> str:
         return reason_given(error.body, self._key)
