@@ -7,6 +7,7 @@ import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def anatomy(
@@ -34,7 +35,7 @@ def anatomy(
     debug: Debug = False,
 ) -> None:
     """Valleys and plateaus: how each class of tokens responded to training."""
-    with Output(json=json, quiet=quiet, debug=debug) as voice:
+    with Output(json=json, quiet=quiet, debug=debug) as voice, writing(run):
         import msgspec
 
         from locum.cli import show_anatomy, stages

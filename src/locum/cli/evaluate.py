@@ -7,6 +7,7 @@ import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def evaluate(
@@ -34,7 +35,7 @@ def evaluate(
     """Sounding right and being right, each with its interval."""
     if rescore and repeat > 1:
         raise typer.BadParameter("--rescore loads no model: nothing can be drawn; leave one out", param_hint="--repeat")
-    with Output(json=json, quiet=quiet, debug=debug) as voice:
+    with Output(json=json, quiet=quiet, debug=debug) as voice, writing(run):
         from locum.cli import show_evaluation, stages
 
         # Whom to ask, and whether the key is there, is known before anything that takes minutes.

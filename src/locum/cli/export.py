@@ -6,6 +6,7 @@ import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def export(
@@ -26,7 +27,7 @@ def export(
     """Fuse, quantize and certify: a model file that answers as it did in training."""
     if quant != "ladder":
         o.check_choices(quant)
-    with Output(json=json, quiet=quiet, debug=debug) as voice:
+    with Output(json=json, quiet=quiet, debug=debug) as voice, writing(run):
         from locum.cli import show, stages
         from locum.runtime.store import check_name
 

@@ -7,6 +7,7 @@ import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def extract(
@@ -34,7 +35,7 @@ def extract(
     o.check_context(context)
     if not score and (base is not None or score_rows is not None):
         raise typer.BadParameter("--base and --score-rows say how to score: add --score", param_hint="--score")
-    with Output(json=json, quiet=quiet, debug=debug) as voice:
+    with Output(json=json, quiet=quiet, debug=debug) as voice, writing(out):
         from locum.cli import score as scoring
         from locum.cli import show, stages
 

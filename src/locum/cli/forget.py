@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def forget(
@@ -46,6 +47,7 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
 
     Raises:
         DatasetError: a folder is neither dataset nor run, a dataset cannot be read, or none holds or held the session.
+        RunError: another process writes into one of the datasets; nothing is forgotten in any.
     """
     from locum.cli import holders
     from locum.cli.stages import now
@@ -68,7 +70,8 @@ def carry_out(session: str, folders: list[Path], below: list[Path], lineage: boo
     tops = [top.resolve() for top in below]
     meant = [d for d in found.datasets if not folders or d in named or any(d.is_relative_to(top) for top in tops)]
     left = [str(dataset) for dataset in found.datasets if dataset not in meant and holds(dataset, kin)]
-    gone = [done for dataset in meant if (done := forget(dataset, kin, now()))]
+    with writing(*meant):
+        gone = [done for dataset in meant if (done := forget(dataset, kin, now()))]
     if not gone and not already:
         raise DatasetError(
             f"none of {len(found.datasets)} datasets holds or held a session {session!r}: `locum rows DIR` shows the "

@@ -8,6 +8,7 @@ import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def run(
@@ -68,16 +69,26 @@ def run(
 
 
 def carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[str] = ()) -> dict[str, Any]:
-    """Take one request through all stages; returns what `--json` prints."""
+    """Take one request through all stages; returns what `--json` prints.
+
+    Raises:
+        RunError: another process writes into the folder.
+    """
+    from locum.runtime.store import check_name
+
+    check_name(request.name)
+    with writing(folder, folder / "dataset"):
+        return _carry_out(request, folder, voice, allow_terms)
+
+
+def _carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[str]) -> dict[str, Any]:
     from locum.cli import deployed, show, show_evaluation, stages
     from locum.cli.run_folder import Run
-    from locum.runtime.store import check_name
     from locum.sessions.discover import discover
     from locum.training.base import resolve_base
 
     progress = voice.progress
     # What can be refused is refused before anything is written or removed.
-    check_name(request.name)
     run = Run(folder, request, voice.say)
     request = run.request
     if not run.has_done("deploy"):

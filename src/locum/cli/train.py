@@ -7,6 +7,7 @@ import typer
 
 from locum.cli import options as o
 from locum.cli.output import Debug, Json, Output, Quiet
+from locum.locks import writing
 
 
 def train(
@@ -46,7 +47,7 @@ def train(
         raise typer.BadParameter(
             "needs --ray ADDRESS: there is nobody here to share the base with", param_hint="--shard"
         )
-    with Output(json=json, quiet=quiet, debug=debug) as voice:
+    with Output(json=json, quiet=quiet, debug=debug) as voice, writing(out, out / "dataset"):
         import shutil
 
         from locum import files

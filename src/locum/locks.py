@@ -1,0 +1,39 @@
+"""One writer of a folder at a time.
+
+The lock is the operating system's, on an empty file in `LOCUM_HOME/locks` that is named after the folder: it goes with
+the process that holds it, however that ends, and nothing lies in the user's folders, which are exchanged as a whole.
+So it keeps apart what one user starts on one computer, not what computers write into a folder that they share.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from locum import home
+from locum.errors import RunError
+
+
+@contextmanager
+def writing(*folders: Path) -> Iterator[None]:
+    """Be the one who writes into the folders, which need not be there yet.
+
+    Raises:
+        RunError: another process writes into one of them now.
+    """
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as locks:
+        for folder in folders:
+            name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+            path = home.home_folder() / "locks" / f"{name}.lock"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                locks.enter_context(FileLock(path, timeout=0))
+            except Timeout:
+                raise RunError(
+                    f"another locum command is writing into {str(folder)!r} now: wait until it has ended, or give "
+                    "another folder"
+                ) from None
+        yield
