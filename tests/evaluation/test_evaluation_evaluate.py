@@ -1,6 +1,8 @@
 """An evaluation from files to files, with the real engine: what it writes is what it says."""
 
+import re
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -15,6 +17,7 @@ from locum.errors import DatasetError, RunError
 from locum.evaluation import nll
 from locum.evaluation.evaluate import EvaluateOptions, evaluate
 from locum.evaluation.losses import Model
+from locum.evaluation.rescore import evaluated as still_evaluated
 from locum.evaluation.rescore import rescore
 from locum.evaluation.results import Results, Sample
 from locum.runtime.llamacpp import LlamaCpp
@@ -150,6 +153,52 @@ def test_scoring_again_gives_the_same_figures_without_a_model(
         rescore(run)
     with pytest.raises(RunError, match="no evaluation"):
         rescore(run / "dataset")
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+def killed(*_: object) -> NoReturn:
+    raise Killed
+
+
+@pytest.mark.parametrize("at", ["write_jsonl", "write_json", "_delete", "rename"])
+def test_a_kill_while_scoring_again_leaves_an_evaluation(
+    evaluated: tuple[Path, list[Row], Results], monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The old one or the new one, but never new answers with old figures."""
+    run, _, results = evaluated
+    folder, before = run / "evaluation", (run / "evaluation" / "samples.jsonl").read_bytes()
+    rename, count = Path.rename, iter(range(9))
+    with monkeypatch.context() as patched:
+        # Answers are judged otherwise than they were, so that every file that is written is another one.
+        patched.setattr("locum.evaluation.rescore._read_again", lambda sample, *_: sample)
+        patched.setattr("locum.evaluation.going_wrong.trace", lambda samples, *_: samples[::-1])
+        if at == "rename":  # the old folder is aside, the new one not in its place, and nobody tidies up
+            patched.setattr(Path, "rename", lambda path, to: killed() if next(count) else rename(path, to))
+            patched.setattr(files, "_delete", lambda _: None)
+        elif at == "_delete":
+            patched.setattr(files, "_delete", lambda path: killed() if path.exists() else None)
+        else:
+            write = getattr(files, at)
+
+            def write_and_die(path: Path, value: object) -> NoReturn:
+                write(path, value)
+                killed()
+
+            patched.setattr(files, at, write_and_die)
+        with pytest.raises(Killed):
+            rescore(run)
+    # The process that was killed had another number than this one, which goes on.
+    for left in run.glob(".partial-*"):
+        left.rename(run / re.sub(r"-\d+-", "-999999999-", left.name, count=1))
+    again, samples = still_evaluated(run)
+    after = (folder / "samples.jsonl").read_bytes()
+    assert (after == before, again == results) == ((False, False) if at == "_delete" else (True, True))
+    assert len(samples) == len(before.splitlines())
+    assert rescore(run).digests["code"] == results.digests["code"]  # and it can be scored again
+    assert [path.name for path in run.glob(".partial-*")] == []
 
 
 def test_the_same_evaluation_gives_the_same_figures(

@@ -400,6 +400,7 @@ def gate(run: Path) -> dict[str, Any]:
     from locum.evaluation.results import Results, Sample
     from locum.trust.evidence import verdicts, vetoes
 
+    files.sweep_partials(run)  # an evaluation that was interrupted between two renames is put back
     folder = run / "evaluation"
     samples_file, signatures_file, results_file = (
         folder / name for name in ("samples.jsonl", "signatures.json", "results.json")

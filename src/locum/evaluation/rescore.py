@@ -4,6 +4,7 @@ What the models wrote (`samples.jsonl`, `probes.jsonl`) and lost (`nll.parquet`,
 figure and every judgement of an answer is computed anew by the code of today. `results.json` says by which code.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,10 +58,13 @@ def rescore(run: Path, replay: Replay | None = None, replayed: Mapping[str, Samp
         None if signs.leaks is None else signs.leaks.values,
         signs.canaries,
     )
-    files.write_jsonl(folder / "samples.jsonl", samples)
-    files.write_json(folder / "signatures.json", again)
-    results = msgspec.structs.replace(results, digests=digests_of(run / "dataset", folder))
-    files.write_json(folder / "results.json", results)
+    # The folder is exchanged as a whole: figures of other answers than lie beside them would be nobody's.
+    with files.atomic_path(folder) as partial:
+        shutil.copytree(folder, partial, symlinks=True)
+        files.write_jsonl(partial / "samples.jsonl", samples)
+        files.write_json(partial / "signatures.json", again)
+        results = msgspec.structs.replace(results, digests=digests_of(run / "dataset", partial))
+        files.write_json(partial / "results.json", results)
     return results
 
 
@@ -70,6 +74,7 @@ def evaluated(run: Path) -> tuple[Results, list[Sample]]:
     Raises:
         RunError: as `rescore`.
     """
+    files.sweep_partials(run)  # one that was interrupted between two renames is put back
     folder = run / "evaluation"
     if not (folder / "results.json").is_file():
         raise RunError(f"{str(run)!r} holds no evaluation: run `locum evaluate {run}` first")
