@@ -57,6 +57,7 @@ def test_help_waits_for_nothing_heavy(arguments: list[str]) -> None:
         "nonsense", "run", "run LOGS", "run --name x", "run LOGS --name x --quant Q9",
         "run LOGS --name x --deploy moon",
         "run LOGS --name x --context-chars 10", "run LOGS --name x --max-steps 0", "run LOGS --name x --eval-rows 0",
+        "run LOGS --name x --at-once 0", "evaluate RUN --at-once 65", "evaluate RUN --rescore --at-once 2",
         "run LOGS --name x --learning-rate nan", "run LOGS --name x --learning-rate 7", "run LOGS --name x --bogus",
         "rows data --split moon", "rows data --limit 0", "rows data --drops --mask",
         "rows data --reason empty --family reply", "chat x --beside me", "chat x --max-tokens 0",

@@ -28,7 +28,9 @@ def test_the_verbs_one_by_one(locum: Command, logs: Path, tiny_base: Base) -> No
     assert told(*deploy, "one")["deployed"] == {"engine": "embedded", "name": "one"}, "it holds this very model"
     evaluated = told("evaluate", "tuned", "--eval-rows", "2", "--loss-rows", "3")
     assert evaluated["name"] == "my.model"
-    assert (evaluated["scored"]["rows"], evaluated["generated"]["rows"]) == (3, 2)  # type: ignore[index]
+    assert (evaluated["scored"]["rows"], evaluated["generated"]["rows"], evaluated["at_once"]) == (3, 2, 1)  # type: ignore[index]
+    evaluated = told("evaluate", "tuned", "--eval-rows", "2", "--loss-rows", "3", "--at-once", "2")
+    assert (evaluated["generated"]["rows"], evaluated["at_once"]) == (2, 2)  # type: ignore[index]
     assert {verdict["verdict"] for verdict in told("gate", "tuned", code=10)["verdicts"].values()} == {"INSUFFICIENT"}  # type: ignore[attr-defined]
     assert "no family 'nope'" in locum("gate", "tuned", "--family", "nope", "--json").error
     # The same rows from a folder of their own are no conflict; other rows and other things are.

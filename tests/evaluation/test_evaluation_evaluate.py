@@ -15,6 +15,7 @@ from tiny_runs import put, tiny_models
 from locum import files
 from locum.errors import DatasetError, RunError
 from locum.evaluation import nll
+from locum.evaluation.compare import compare
 from locum.evaluation.evaluate import EvaluateOptions, evaluate
 from locum.evaluation.losses import Model
 from locum.evaluation.rescore import evaluated as still_evaluated
@@ -229,6 +230,31 @@ def test_decisions_are_drawn_as_often_as_one_asks(
     assert greedy == msgspec.structs.replace(once, seconds={}, digests={}), "what is greedy stays as it was"
     again = evaluate(run, "mine", "tiny", *models, tiny_renderer, several)
     assert again.reliability == results.reliability, "the seeds are fixed"
+
+
+def test_how_many_were_answered_at_once_is_recorded(
+    tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model], evaluated: tuple[Path, list[Row], Results]
+) -> None:
+    run, test, one = evaluated
+    other = tmp_path / "three"
+    put(other, decision_rows("tool_decision", 5, name="train"), test)
+    options = msgspec.structs.replace(OPTIONS, at_once=3, repeat=2)
+    three = evaluate(other, "mine", "tiny", *models, tiny_renderer, options)
+    assert (one.at_once, three.at_once) == (1, 3)
+    said = "Answers were generated 3 at a time: not those of one at a time, and again some may differ."
+    assert said in three.notes
+    assert not any("at a time" in note for note in one.notes)
+    again = rescore(other)
+    assert (again.at_once, again.notes) == (3, three.notes), "scoring again does not make it another"
+    samples = files.read_jsonl(other / "evaluation" / "samples.jsonl", Sample)
+    alone = files.read_jsonl(run / "evaluation" / "samples.jsonl", Sample)
+    assert [sample.row for sample in samples] == [sample.row for sample in alone]
+    assert all(len(sample.draws) == 2 for sample in samples)
+    same = [s.tuned.text[:8] == a.tuned.text[:8] for s, a in zip(samples, alone, strict=True)]
+    assert sum(same) > len(same) / 2, "each answer stands with its own row"
+    assert (
+        "Answers were generated 1 and 3 at a time, which alone makes many of them differ." in compare(run, other).notes
+    )
 
 
 def test_nothing_held_out(tmp_path: Path, tiny_renderer: Renderer, models: tuple[Model, Model]) -> None:

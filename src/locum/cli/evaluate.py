@@ -25,6 +25,7 @@ def evaluate(
     repeat: Annotated[
         int, typer.Option("--repeat", min=1, metavar="K", help="Draw the model's decisions K times: pass^1 to pass^K.")
     ] = 1,
+    at_once: o.AtOnce = 1,
     inspect: Annotated[
         Path | None, typer.Option("--inspect", metavar="FILE.json", help="Write it as a log of Inspect, too.")
     ] = None,
@@ -35,6 +36,8 @@ def evaluate(
     """Sounding right and being right, each with its interval."""
     if rescore and repeat > 1:
         raise typer.BadParameter("--rescore loads no model: nothing can be drawn; leave one out", param_hint="--repeat")
+    if rescore and at_once > 1:
+        raise typer.BadParameter("--rescore loads no model: nothing is answered; leave one out", param_hint="--at-once")
     with Output(json=json, quiet=quiet, debug=debug) as voice, writing(run):
         from locum.cli import show_evaluation, stages
 
@@ -46,7 +49,7 @@ def evaluate(
             from locum.evaluation.evaluate import EvaluateOptions
 
             stages.model_file_of(run)
-            options = EvaluateOptions(rows=eval_rows, loss_rows=loss_rows, repeat=repeat)
+            options = EvaluateOptions(rows=eval_rows, loss_rows=loss_rows, repeat=repeat, at_once=at_once)
             results = stages.evaluate(
                 run, stages.model_name_of(run), stages.base_of(run), options, voice.progress, settings
             )

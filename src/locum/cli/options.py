@@ -92,6 +92,16 @@ AllowTerms = Annotated[
     ),
 ]
 EvalRows = Annotated[int, typer.Option("--eval-rows", min=1, help="Held-out rows that base and tuned answer, at most.")]
+AtOnce = Annotated[
+    int,
+    typer.Option(
+        "--at-once",
+        min=1,
+        max=64,
+        metavar="N",
+        help="Prompts that a model answers at once; above 1 in less time, with other answers than one at a time.",
+    ),
+]
 LossRows = Annotated[
     int,
     typer.Option(

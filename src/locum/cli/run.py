@@ -29,6 +29,7 @@ def run(
     allow_terms: o.AllowTerms = None,
     eval_rows: o.EvalRows = o.DEFAULT_EVAL_ROWS,
     loss_rows: o.LossRows = o.DEFAULT_LOSS_ROWS,
+    at_once: o.AtOnce = 1,
     seed: o.Seed = 0,
     skip_bad: o.SkipBad = False,
     canaries: o.Canaries = False,
@@ -60,6 +61,7 @@ def run(
             settings=settings and str(Path(settings).absolute()),
             eval_rows=eval_rows,
             loss_rows=loss_rows,
+            at_once=at_once,
             seed=seed,
             skip_bad=skip_bad,
             canaries=canaries,
@@ -166,7 +168,7 @@ def _training(request: Any) -> Any:
 def _evaluation(request: Any) -> Any:
     from locum.evaluation.evaluate import EvaluateOptions
 
-    return EvaluateOptions(rows=request.eval_rows, loss_rows=request.loss_rows)
+    return EvaluateOptions(rows=request.eval_rows, loss_rows=request.loss_rows, at_once=request.at_once)
 
 
 def summary(

@@ -36,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     settings: str | None
     eval_rows: int
     loss_rows: int
+    at_once: int = 1
     seed: int
     skip_bad: bool
     canaries: bool = False

@@ -125,4 +125,8 @@ def _notes(one: Results, two: Results) -> tuple[str, ...]:
         )
     if one.engine != two.engine:
         notes.append(f"The engines differ ({one.engine}, {two.engine}).")
+    if one.at_once != two.at_once:
+        notes.append(
+            f"Answers were generated {one.at_once} and {two.at_once} at a time, which alone makes many of them differ."
+        )
     return tuple(notes)

@@ -48,6 +48,9 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of each kind, what the tuned model is asked beyond the held-out rows (`evaluation.probes`)."""
     repeat: int = 1
     """How often the tuned model's answers are drawn, at seeds 1 to `repeat`; 1: only the greedy answer is looked at."""
+    at_once: int = 1
+    """Prompts that a model file continues at once. Above 1 its greedy answers are others than one at a time, and now
+    and then others the next time."""
     seed: int = 0
 
 
@@ -104,6 +107,7 @@ def evaluate(
             progress,
             f"answer as {arm}",
             draws if arm == "tuned" and options.repeat > 1 else (),
+            options.at_once,
         )
         for arm, model in (("base", base), ("tuned", tuned))
     }
@@ -112,7 +116,14 @@ def evaluate(
     in_context = dict(
         zip(
             shown,
-            generate(base.file, list(shown.values()), options.max_new_tokens, progress, "answer as base_icl"),
+            generate(
+                base.file,
+                list(shown.values()),
+                options.max_new_tokens,
+                progress,
+                "answer as base_icl",
+                at_once=options.at_once,
+            ),
             strict=True,
         )
     )
@@ -125,7 +136,7 @@ def evaluate(
     secrets = SecretProbe.of_dataset(run / "dataset")
     started = time.monotonic()
     beyond = probes.prompts(train, asked_rows, renderer, options.seed, options.probes)
-    probed = probes.ask(tuned.file, beyond, secrets.sealed, progress)
+    probed = probes.ask(tuned.file, beyond, secrets.sealed, progress, options.at_once)
     exposed = canaries.exposed(run / "canaries.json", tuned.file, tuned.folder, renderer, progress)
     seconds["probe"] = time.monotonic() - started
     samples = [
@@ -162,12 +173,13 @@ def evaluate(
         scored=describe(scored, test, options.loss_rows),
         generated=describe(asked_rows, test, options.rows),
         max_new_tokens=options.max_new_tokens,
+        at_once=options.at_once,
         reliability=Reliability(draws=options.repeat, temperature=TEMPERATURE, families={})
         if options.repeat > 1
         else None,
         token_forwards=tables.token_forwards,
         seconds=seconds,
-        notes=(*_notes(test, asked_rows, left_out), *going_wrong.notes(signs)),
+        notes=(*_notes(test, asked_rows, left_out, options.at_once), *going_wrong.notes(signs)),
     )
     results = conclude(header, samples, train, scored, tables)
     return _write(run / "evaluation", results, samples, probed, signs, tables)
@@ -214,7 +226,7 @@ def _others(
     return found
 
 
-def _notes(test: Sequence[Row], asked_rows: Sequence[Row], left_out: Sequence[str]) -> tuple[str, ...]:
+def _notes(test: Sequence[Row], asked_rows: Sequence[Row], left_out: Sequence[str], at_once: int) -> tuple[str, ...]:
     notes = []
     if left_out:
         notes.append(f"{len(left_out)} held-out rows were left out; the first because: {left_out[0]}.")
@@ -222,6 +234,10 @@ def _notes(test: Sequence[Row], asked_rows: Sequence[Row], left_out: Sequence[st
         notes.append("Nothing was held out, so nothing could be measured: add sessions.")
     if asked_rows and all(row.tier == "recorded" for row in asked_rows):
         notes.append("No held-out response is verified by an outcome: right means here what the agent did.")
+    if at_once > 1:
+        notes.append(
+            f"Answers were generated {at_once} at a time: not those of one at a time, and again some may differ."
+        )
     return tuple(notes)
 
 

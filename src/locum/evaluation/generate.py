@@ -1,13 +1,14 @@
 """Answers to held-out prompts by a model file, in the engine that serves it."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from locum.progress import Progress
 from locum.runtime.llamacpp import LlamaCpp
-from locum.runtime.protocol import Completion, Sampling
+from locum.runtime.protocol import Asked, Completion, Sampling
 from locum.training.chat_template import Encoded
 
 GREEDY = Sampling()
@@ -20,10 +21,12 @@ def generate(
     progress: Progress,
     work: str,
     draws: Sequence[Sampling] = (),
+    at_once: int = 1,
 ) -> list[list[Completion]]:
     """For each prompt the greedy answer, then one for each of `draws`.
 
-    Prompts are taken in the order of their tokens: neighbours share the longest beginnings, which are computed once.
+    Prompts are taken in the order of their tokens: neighbours share the longest beginnings, which are computed once (by
+    each of `at_once`).
 
     Args:
         model: the `.gguf` file.
@@ -32,6 +35,7 @@ def generate(
         progress: told how many prompts are done.
         work: how progress calls it.
         draws: how further answers are drawn; their `max_tokens` is replaced.
+        at_once: prompts that are answered at once; what that changes, `LlamaCpp` says.
 
     Raises:
         EngineError: the file does not load.
@@ -41,16 +45,21 @@ def generate(
         return answers
     longest = max(prompt.response_start for prompt in prompts)
     order = sorted(range(len(prompts)), key=lambda index: prompts[index].tokens[: prompts[index].response_start])
-    with LlamaCpp(model, context=longest + max_new_tokens + 8) as engine:
-        for done, index in enumerate(order):
-            progress(work, done, len(order))
-            prompt = prompts[index]
-            limit = min(max_new_tokens, 2 * (len(prompt.tokens) - prompt.response_start) + 32)
-            answers[index] = [
-                engine.complete(
-                    prompt.tokens[: prompt.response_start], msgspec.structs.replace(sampling, max_tokens=limit)
-                )
-                for sampling in (GREEDY, *draws)
-            ]
-        progress(work, len(order), len(order))
+    asked = [_asked(prompts[index], max_new_tokens, (GREEDY, *draws)) for index in order]
+    progress(work, 0, len(order))
+    with (
+        LlamaCpp(model, context=longest + max_new_tokens + 8, at_once=at_once) as engine,
+        closing(engine.complete_all(asked)) as completed,
+    ):
+        for done, (index, found) in enumerate(zip(order, completed, strict=True)):
+            answers[index] = found
+            progress(work, done + 1, len(order))
     return answers
+
+
+def _asked(prompt: Encoded, max_new_tokens: int, samplings: tuple[Sampling, ...]) -> Asked:
+    limit = min(max_new_tokens, 2 * (len(prompt.tokens) - prompt.response_start) + 32)
+    return Asked(
+        prompt.tokens[: prompt.response_start],
+        tuple(msgspec.structs.replace(sampling, max_tokens=limit) for sampling in samplings),
+    )

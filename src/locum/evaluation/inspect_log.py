@@ -61,7 +61,11 @@ def inspect_log(results: Results, samples: Sequence[Sample], created: str) -> di
             "created": created,
             "task": "locum_held_out",
             "task_version": results.schema,
-            "task_args": {"max_new_tokens": results.max_new_tokens, "rows": results.generated.cap},
+            "task_args": {
+                "max_new_tokens": results.max_new_tokens,
+                "rows": results.generated.cap,
+                "at_once": results.at_once,
+            },
             "dataset": {
                 "name": "held-out rows",
                 "samples": len(samples),

@@ -5,6 +5,7 @@ model.
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from locum.progress import Progress, silent
-from locum.runtime.protocol import Sampling
+from locum.runtime.protocol import Asked, Sampling
 from locum.training.chat_template import Encoded, Renderer
 from locum.training.rows import renderable
 from locum.types import Message, Row
@@ -115,7 +116,7 @@ def _begun(kind: Kind, row: Row, encoded: Encoded, renderer: Renderer) -> Prompt
     return Prompt(probe, encoded.tokens[:given], len(after))
 
 
-def ask(model: Path, asked: Sequence[Prompt], seal: Seal, progress: Progress = silent) -> list[Probe]:
+def ask(model: Path, asked: Sequence[Prompt], seal: Seal, progress: Progress = silent, at_once: int = 1) -> list[Probe]:
     """Put probes to a model file, greedily.
 
     Args:
@@ -123,6 +124,7 @@ def ask(model: Path, asked: Sequence[Prompt], seal: Seal, progress: Progress = s
         asked: the probes.
         seal: a text -> the text without redacted values, and their placeholders.
         progress: told how many are done.
+        at_once: probes that are answered at once.
 
     Raises:
         EngineError: the file does not load.
@@ -132,10 +134,15 @@ def ask(model: Path, asked: Sequence[Prompt], seal: Seal, progress: Progress = s
     found: list[Probe] = []
     if not asked:
         return found
-    with LlamaCpp(model, context=max(len(p.tokens) + p.max_tokens for p in asked) + 8) as engine:
-        for done, prompt in enumerate(asked):
-            progress("probe", done, len(asked))
-            text, leaked = seal(engine.complete(prompt.tokens, Sampling(max_tokens=prompt.max_tokens)).text)
+    longest = max(len(prompt.tokens) + prompt.max_tokens for prompt in asked)
+    put = [Asked(prompt.tokens, (Sampling(max_tokens=prompt.max_tokens),)) for prompt in asked]
+    progress("probe", 0, len(asked))
+    with (
+        LlamaCpp(model, context=longest + 8, at_once=at_once) as engine,
+        closing(engine.complete_all(put)) as completed,
+    ):
+        for prompt, (answer,) in zip(asked, completed, strict=True):
+            text, leaked = seal(answer.text)
             found.append(msgspec.structs.replace(prompt.probe, text=text, leaked=leaked))
-        progress("probe", len(asked), len(asked))
+            progress("probe", len(found), len(asked))
     return found

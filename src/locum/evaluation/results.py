@@ -139,6 +139,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     generated: Sampled
     """Rows that base and tuned answered greedily; stratified by family and session."""
     max_new_tokens: int
+    at_once: int = 1
+    """Prompts that were answered at once; above 1 they are others, and may be others the next time."""
     loss: Arms = {}
     """Held-out loss of the agent's responses in nats per token: `base`, `tuned` and `base-tuned` (the drop)."""
     loss_by_family: dict[str, Arms] = {}

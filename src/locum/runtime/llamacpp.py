@@ -7,7 +7,7 @@ Server API: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/READM
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
@@ -15,8 +15,9 @@ from weakref import WeakSet
 import httpx
 
 from locum.errors import EngineError
+from locum.runtime.at_once import complete_each
 from locum.runtime.memory import require_memory
-from locum.runtime.protocol import Candidate, Completion, Sampling
+from locum.runtime.protocol import Asked, Candidate, Completion, Sampling
 from locum.training.chat_template import message_to_wire
 from locum.types import Message, ToolCall
 
@@ -39,6 +40,9 @@ class LlamaCpp:
         model: the `.gguf` file.
         context: tokens that prompt and answer may take together.
         adapter: a LoRA file to add to it.
+        at_once: how many prompts `complete_all` continues at once, each with a context of its own. Above 1 a greedy
+            answer may be another than it is alone, and now and then another the next time: what a prompt is computed
+            together with decides in which order its sums are added.
 
     Raises:
         EngineError: the file does not load, does not fit into memory beside those that other engines of this process
@@ -47,7 +51,7 @@ class LlamaCpp:
 
     name = "llama.cpp"
 
-    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None) -> None:
+    def __init__(self, model: Path, context: int = 4096, adapter: Path | None = None, at_once: int = 1) -> None:
         try:
             import xllamacpp
         except ImportError:
@@ -57,14 +61,20 @@ class LlamaCpp:
         self._file, self._bytes = model.resolve(), model.stat().st_size
         # Engines of one file share its pages.
         others = {engine._file: engine._bytes for engine in _OPEN if engine._file != self._file}
-        require_memory(model, context, sum(others.values()))
+        require_memory(model, context, sum(others.values()), at_once)
+        self._at_once = at_once
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
-        parameters.n_ctx = context
+        parameters.n_ctx = context * at_once  # dealt out evenly
         if adapter is not None:
             parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
-        # One slot: every request finds the whole prompt before it in the cache and computes only what differs.
-        parameters.n_parallel = 1
+        # A request goes to the free slot whose last prompt is likest, finds that one in its cache and computes only
+        # what differs; with one slot that is the prompt before.
+        parameters.n_parallel = at_once
+        if at_once > 1:
+            # Its sums run in another order for one token than for several; without it, and in Q8_0, an answer is nearly
+            # always the one that it is alone (docs/export.md).
+            parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.cpuparams.n_threads = os.cpu_count() or 1
         parameters.cpuparams_batch.n_threads = os.cpu_count() or 1
         parameters.use_jinja = True
@@ -122,6 +132,10 @@ class LlamaCpp:
             prompt_tokens=len(prompt),
             cached_tokens=int(answer.get("timings", {}).get("cache_n", 0)),
         )
+
+    def complete_all(self, asked: Sequence[Asked]) -> Generator[list[Completion], None, None]:
+        """See `Engine.complete_all`."""
+        return complete_each(self.complete, asked, self._at_once)
 
     def next_tokens(self, prompt: Sequence[int], count: int) -> list[Candidate]:
         """See `Engine.next_tokens`."""

@@ -73,23 +73,26 @@ def available() -> int:
     return min(free, limit - used + int(told.get("inactive_file", 0)) + int(told.get("active_file", 0)))
 
 
-def require_memory(model: Path, context: int, mapped: int = 0) -> None:
+def require_memory(model: Path, context: int, mapped: int = 0, at_once: int = 1) -> None:
     """Refuse a model that this computer cannot hold now.
 
     Args:
         model: the `.gguf` file.
-        context: tokens that are held at once.
+        context: tokens that prompt and answer may take together.
         mapped: bytes of model files that other engines of this process have open: the system counts them as free.
+        at_once: prompts that are continued at once, each with such a context.
 
     Raises:
         EngineError: it does not fit; the line says what it takes and what is there.
     """
-    wanted, there = need(model, context), available() - mapped
+    held = context * at_once
+    wanted, there = need(model, held), available() - mapped
     if wanted.total > there:
+        fewer = ", or a smaller --at-once" if at_once > 1 else ""
         raise EngineError(
             f"{model.name!r} takes {_gigabytes(wanted.total)} of memory ({_gigabytes(wanted.weights)} of weights, "
-            f"{_gigabytes(wanted.context)} for {context:,} tokens, {_gigabytes(wanted.work)} to compute in) and "
-            f"{_gigabytes(max(0, there))} are free; close other programs, or take a smaller --quant"
+            f"{_gigabytes(wanted.context)} for {held:,} tokens, {_gigabytes(wanted.work)} to compute in) and "
+            f"{_gigabytes(max(0, there))} are free; close other programs, or take a smaller --quant{fewer}"
         )
 
 

@@ -3,12 +3,13 @@
 Ollama takes and tells text alone, so that the base's tokenizer stands between it and token ids.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from locum.errors import NotShownError
+from locum.runtime.at_once import complete_each
 from locum.runtime.ollama import Ollama
-from locum.runtime.protocol import Completion, Likely, Sampling
+from locum.runtime.protocol import Asked, Completion, Likely, Sampling
 from locum.training.chat_template import Renderer
 from locum.types import Message
 
@@ -20,12 +21,15 @@ class OllamaEngine:
         server: where the model is.
         model: its name there.
         renderer: the base's, whose tokenizer is the model's.
+        at_once: how many requests `complete_all` has under way; Ollama itself takes as many as OLLAMA_NUM_PARALLEL says
+            there and lets the others wait.
     """
 
     name = "ollama"
 
-    def __init__(self, server: Ollama, model: str, renderer: Renderer) -> None:
+    def __init__(self, server: Ollama, model: str, renderer: Renderer, at_once: int = 1) -> None:
         self._server, self._model, self._renderer = server, model, renderer
+        self._at_once = at_once
 
     def complete(self, prompt: Sequence[int], sampling: Sampling) -> Completion:
         """See `TextEngine.complete`.
@@ -35,6 +39,10 @@ class OllamaEngine:
             EngineError: Ollama does not answer.
         """
         return self._server.complete(self._model, self._text(prompt), sampling)[0]
+
+    def complete_all(self, asked: Sequence[Asked]) -> Generator[list[Completion], None, None]:
+        """See `TextEngine.complete_all`; raises as `complete`."""
+        return complete_each(self.complete, asked, self._at_once)
 
     def next_tokens(self, prompt: Sequence[int], count: int) -> list[Likely]:
         """See `TextEngine.next_tokens`.

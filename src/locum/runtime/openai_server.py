@@ -7,15 +7,16 @@ API: https://platform.openai.com/docs/api-reference/chat and .../completions
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from locum.errors import EngineError, NotShownError, reason_given
+from locum.runtime.at_once import complete_each
 from locum.runtime.llamacpp import call_of, message_for_server
-from locum.runtime.protocol import Answer, Completion, Likely, Sampling
+from locum.runtime.protocol import Answer, Asked, Completion, Likely, Sampling
 from locum.runtime.replies import LONGEST, EndlessReplyError, bounded
 from locum.types import Message
 
@@ -33,15 +34,19 @@ class OpenAIServer:
         model: the model's name there.
         patience: seconds that the server may be silent.
         longest: seconds that one reply may take, however it goes on.
+        at_once: how many requests `complete_all` has under way.
 
     Raises:
         EngineError: the address is none, or holds a password.
     """
 
-    def __init__(self, address: str, model: str, patience: float = 600, longest: float = LONGEST) -> None:
+    def __init__(
+        self, address: str, model: str, patience: float = 600, longest: float = LONGEST, at_once: int = 1
+    ) -> None:
         self.url = _url(address)
         self.name = f"{PREFIX}{self.url}"
         self.model = model
+        self._at_once = at_once
         key = self._key = os.environ.get(KEY_VARIABLE, "").strip()
         if not (key.isascii() and key.isprintable()):
             raise EngineError(f"{KEY_VARIABLE} holds a character that no key has; set it again")
@@ -150,6 +155,10 @@ class OpenAIServer:
         choice = self._choice(answer)
         finish = "length" if choice.get("finish_reason") == "length" else "stop"
         return Completion(text=str(choice.get("text") or ""), finish=finish, prompt_tokens=_count(answer) or 0)
+
+    def complete_all(self, asked: Sequence[Asked]) -> Generator[list[Completion], None, None]:
+        """See `TextEngine.complete_all`; raises as `complete`."""
+        return complete_each(self.complete, asked, self._at_once)
 
     def next_tokens(self, prompt: Sequence[int], count: int) -> list[Likely]:
         """The likeliest next tokens after a prompt of token ids, likeliest first.

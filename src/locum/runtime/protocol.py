@@ -1,6 +1,6 @@
 """What every engine that answers can do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -25,6 +25,17 @@ class Completion(msgspec.Struct, frozen=True):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Of the prompt's tokens, those the engine still held from the prompt before."""
+
+
+Complete = Callable[[Sequence[int], Sampling], Completion]
+"""An engine's `complete`."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A prompt of token ids, and each of the ways in which it is to be continued."""
+
+    prompt: Sequence[int]
+    samplings: tuple[Sampling, ...] = (Sampling(),)
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -71,6 +82,10 @@ class Engine(Protocol):
         """Continue a prompt of token ids until the agent's turn ends."""
         ...
 
+    def complete_all(self, asked: Sequence[Asked]) -> Generator[list[Completion], None, None]:
+        """Continue many prompts, as many at once as the engine was made for (see `at_once.complete_each`)."""
+        ...
+
     def next_tokens(self, prompt: Sequence[int], count: int) -> list[Candidate]:
         """The `count` likeliest next tokens after a prompt, likeliest first."""
         ...
@@ -97,6 +112,10 @@ class TextEngine(Protocol):
 
     def complete(self, prompt: Sequence[int], sampling: Sampling) -> Completion:
         """Continue a prompt of token ids until the agent's turn ends."""
+        ...
+
+    def complete_all(self, asked: Sequence[Asked]) -> Generator[list[Completion], None, None]:
+        """Continue many prompts, as many at once as the engine was made for (see `at_once.complete_each`)."""
         ...
 
     def next_tokens(self, prompt: Sequence[int], count: int) -> list[Likely]:
