@@ -70,6 +70,9 @@ def test_every_rung_is_trained_and_scored_on_the_same_rows(ladder: Scaling) -> N
     # The classes are the whole: their nats add up to it, on every rung.
     assert ladder.all.losses[0] > 0
     assert ladder.families["tool_decision"].losses == pytest.approx(ladder.all.losses)
+    # Of choices, and of nothing else, the base rate is known.
+    assert ladder.choices["tool_decision"].base_rate == pytest.approx(1.5, abs=0.5)
+    assert ladder.families["tool_decision"].base_rate is ladder.all.base_rate is None
 
 
 def test_so_short_a_ladder_foretells_nothing(ladder: Scaling) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -96,6 +97,27 @@ def test_a_ladder_that_is_too_short_is_refused(made: Ladder, reason: str) -> Non
     assert found.law is None
     assert found.expected is None
     assert len(found.losses) == len(made.rows)
+
+
+def test_a_choice_has_to_be_better_than_the_base_rate() -> None:
+    """The loss falls alike in both: from beyond the base rate towards it, or from there to nothing."""
+    made = ladder(1)
+    last, plain = float(made.means()[-1]), forecast(made)
+    below, above = (
+        forecast(msgspec.structs.replace(made, base_rate=tuple(rate * count for count in made.tokens)))
+        for rate in (last + 1, last - 0.2)
+    )
+    assert plain.falls
+    assert below.falls
+    assert below.refused == plain.refused
+    assert below.base_rate == pytest.approx(last + 1)
+    assert below.gained_band is not None
+    assert below.gained_band[0] < 1 < below.gained_band[1]
+    assert not above.falls
+    assert above.fall_band == below.fall_band
+    assert len(above.refused) == len(plain.refused) + 1
+    assert "not certainly better than the base rate" in above.refused[0]
+    assert plain.base_rate is None
 
 
 def test_too_far_is_refused() -> None:

@@ -78,7 +78,8 @@ def scaling(voice: Output, found: dict[str, Any]) -> None:
     _answer(voice, "all rows", found["all"])
     for title, forecasts in (("", found["families"]), ("choice, ", found["choices"])):
         for name, forecast in forecasts.items():
-            _answer(voice, f"{title}{name} ({found['sessions'].get(name, 0)} training sessions)", forecast)
+            rate = "" if forecast["base_rate"] is None else f"; the base rate alone: {forecast['base_rate']:.3f}"
+            _answer(voice, f"{title}{name} ({found['sessions'].get(name, 0)} training sessions{rate})", forecast)
 
 
 def _answer(voice: Output, name: str, forecast: dict[str, Any]) -> None:

@@ -151,6 +151,11 @@ def _drawn(forecast: Forecast) -> tuple[tuple[float, float], ...]:
 
 
 def _answer(forecast: Forecast) -> str:
+    rate = "" if forecast.base_rate is None else f" The base rate alone has {forecast.base_rate:.3f}."
+    return f"{_ahead(forecast)}{rate}"
+
+
+def _ahead(forecast: Forecast) -> str:
     if forecast.refused or forecast.expected is None or forecast.expected_band is None:
         return "No forecast."
     said = f"{forecast.asked:,} rows would give {forecast.expected:.3f} {_interval(forecast.expected_band)}"

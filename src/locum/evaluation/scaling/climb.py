@@ -78,6 +78,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     classes: Sums
     families: Sums
     choices: Sums
+    base_rates: Sums
+    """Of the same choices: the loss of always going by the family's base rate."""
 
 
 def climb(
@@ -144,7 +146,9 @@ def climb(
         all=_forecasts([_whole(outcome) for outcome in outcomes], outcomes, options)["all"],
         classes=_forecasts([outcome.classes for outcome in outcomes], outcomes, options),
         families=_forecasts([outcome.families for outcome in outcomes], outcomes, options),
-        choices=_forecasts([outcome.choices for outcome in outcomes], outcomes, options),
+        choices=_forecasts(
+            [outcome.choices for outcome in outcomes], outcomes, options, base_rates=outcomes[0].base_rates
+        ),
         sessions=sessions,
         rows=counts,
         dataset=rows_digest(rows["train"]),
@@ -187,17 +191,21 @@ def run_job(job: Job) -> Outcome:
         best_step=trained.best_step,
         seconds=time.monotonic() - started,
     )
-    slots = table.filter(pl.col("choice").is_not_null()).with_columns(loss=pl.col("choice"))
+    slots = table.filter(pl.col("choice").is_not_null())
     return Outcome(
-        rung=rung, classes=_sums(table, "class"), families=_sums(table, "family"), choices=_sums(slots, "family")
+        rung=rung,
+        classes=_sums(table, "class"),
+        families=_sums(table, "family"),
+        choices=_sums(slots, "family", "choice"),
+        base_rates=_sums(slots, "family", "prior"),
     )
 
 
-def _sums(table: pl.DataFrame, column: str) -> Sums:
+def _sums(table: pl.DataFrame, column: str, loss: str = "loss") -> Sums:
     own = table.filter(pl.col("context").cast(pl.String) == nll.CONTEXT_OWN)
     sums: Sums = defaultdict(dict)
     grouped = own.group_by(pl.col(column).cast(pl.String), pl.col("lineage").cast(pl.String), maintain_order=True)
-    for name, lineage, nats, tokens in grouped.agg(pl.col("loss").cast(pl.Float64).sum(), pl.len()).iter_rows():
+    for name, lineage, nats, tokens in grouped.agg(pl.col(loss).cast(pl.Float64).sum(), pl.len()).iter_rows():
         sums[name][lineage] = (nats, tokens)
     return dict(sums)
 
@@ -233,12 +241,23 @@ def _larger(name: str, outcomes: Sequence[Outcome], larger: Sequence[Outcome], o
     )
 
 
-def _forecasts(sums: Sequence[Sums], outcomes: Sequence[Outcome], options: ScalingOptions) -> dict[str, Forecast]:
+def _forecasts(
+    sums: Sequence[Sums], outcomes: Sequence[Outcome], options: ScalingOptions, base_rates: Sums | None = None
+) -> dict[str, Forecast]:
     names = sorted({name for one in sums for name in one})
-    return {name: forecast(_ladder(name, sums, outcomes, options), options.asked, options.target) for name in names}
+    return {
+        name: forecast(_ladder(name, sums, outcomes, options, base_rates), options.asked, options.target)
+        for name in names
+    }
 
 
-def _ladder(name: str, sums: Sequence[Sums], outcomes: Sequence[Outcome], options: ScalingOptions) -> Ladder:
+def _ladder(
+    name: str,
+    sums: Sequence[Sums],
+    outcomes: Sequence[Outcome],
+    options: ScalingOptions,
+    base_rates: Sums | None = None,
+) -> Ladder:
     """The losses of one name, rung by rung. Fractions that came to the same rows are one rung: the first."""
     lineages = sorted(sums[0][name])
     cube: dict[int, list[tuple[float, ...]]] = {}
@@ -247,7 +266,8 @@ def _ladder(name: str, sums: Sequence[Sums], outcomes: Sequence[Outcome], option
         rows = round(sum(outcomes[i].rung.rows for i in mine) / len(mine))
         cube.setdefault(rows, [tuple(sums[i][name][lineage][0] for lineage in lineages) for i in mine])
     tokens = tuple(sums[0][name][lineage][1] for lineage in lineages)
-    return Ladder(tuple(sorted(cube)), tuple(tuple(cube[rows]) for rows in sorted(cube)), tokens)
+    base_rate = tuple(base_rates[name][lineage][0] for lineage in lineages) if base_rates else None
+    return Ladder(tuple(sorted(cube)), tuple(tuple(cube[rows]) for rows in sorted(cube)), tokens, base_rate)
 
 
 def _families(rows: Sequence[Row]) -> tuple[Mapping[str, int], Mapping[str, int]]:

@@ -49,11 +49,19 @@ class Forecast(msgspec.Struct, frozen=True):
     target: float | None = None
     target_rows: tuple[float, float | None] | None = None
     """80 % band of the rows at which `target` is reached; no upper end where no number of rows may reach it."""
+    base_rate: float | None = None
+    """Of choices: the loss of always going by the family's base rate."""
+    gained_band: Bounds | None = None
+    """Of choices: 80 % band of `base_rate` less the loss on the largest rung."""
 
     @property
     def falls(self) -> bool:
-        """Whether more rows made it better, beyond the 80 % band."""
-        return self.fall_band[0] > 0
+        """Whether more rows made it better, beyond the 80 % band.
+
+        A choice is better only once it is better than the base rate: with few rows a model is sure of what it cannot
+        know, and with more it is less so, which makes the loss of decisions fall that are pure chance.
+        """
+        return self.fall_band[0] > 0 and (self.gained_band is None or self.gained_band[0] > 0)
 
 
 def forecast(ladder: Ladder, asked: int | None = None, target: float | None = None, seed: int = 0) -> Forecast:
@@ -77,6 +85,8 @@ def forecast(ladder: Ladder, asked: int | None = None, target: float | None = No
         refused=_too_few(ladder),
         asked=asked,
         target=target,
+        base_rate=None if ladder.base_rate is None else sum(ladder.base_rate) / sum(ladder.tokens),
+        gained_band=None if ladder.base_rate is None else _gained(ladder, ladder.base_rate, seed),
     )
     if measured.refused:
         return measured
@@ -85,7 +95,7 @@ def forecast(ladder: Ladder, asked: int | None = None, target: float | None = No
     laws = fit_all(rows, draws, error)
     exponents = band([one.exponent for one in laws])
     refused = (
-        _no_fall(measured.fall_band),
+        _no_fall(measured),
         _back_test(rows, losses, draws, error),
         _edge(law),
         _wide(exponents),
@@ -119,13 +129,24 @@ def _too_few(ladder: Ladder) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _no_fall(fall: Bounds) -> str | None:
+def _gained(ladder: Ladder, base_rate: tuple[float, ...], seed: int) -> Bounds:
+    """Base rate less the largest rung, over the same resampled sessions."""
+    both = Ladder((1, 2), ((base_rate,) * ladder.seeds, ladder.nats[-1]), ladder.tokens)
+    draws = resampled(both, DRAWS, seed)
+    return band(draws[:, 0] - draws[:, 1])
+
+
+def _no_fall(measured: Forecast) -> str | None:
     """Rule 3."""
-    if fall[0] > 0:
+    if measured.falls:
         return None
-    return (
-        f"the loss does not fall for certain: from the smallest to the largest rung by {fall[0]:.3f} to {fall[1]:.3f}"
-    )
+    low, high = measured.fall_band
+    if low > 0:
+        return (
+            f"at the largest rung the choice is not certainly better than the base rate ({measured.losses[-1]:.3f} "
+            f"against {measured.base_rate:.3f}): more rows made it less sure of itself, and that is all"
+        )
+    return f"the loss does not fall for certain: from the smallest to the largest rung by {low:.3f} to {high:.3f}"
 
 
 def _back_test(rows: Sequence[int], losses: Floats, draws: Floats, error: Floats) -> str | None:

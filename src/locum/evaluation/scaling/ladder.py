@@ -28,6 +28,8 @@ class Ladder(msgspec.Struct, frozen=True):
     """[rung][seed][session]: summed loss of the session's held-out tokens, in nats."""
     tokens: tuple[int, ...]
     """[session]: held-out tokens."""
+    base_rate: tuple[float, ...] | None = None
+    """[session]: summed loss, in nats, of always going by the family's base rate; of choices alone."""
 
     @property
     def seeds(self) -> int:
