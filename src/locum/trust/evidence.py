@@ -17,6 +17,9 @@ from locum.types import Row
 BASELINES = ("knn", "base_icl")
 """Arms in `Sample.others` that a candidate must beat."""
 
+_OF_ALL_REQUESTS = frozenset({"sessions", "rows", "safe", "useful"})
+"""Checks whose failing leaves open that the likest requests are answered well enough."""
+
 
 def vetoes(signs: Signatures) -> dict[str, str]:
     """What forbids a model whatever it decides: it wrote values that redaction had taken out, or remembers canaries.
@@ -69,7 +72,15 @@ def verdicts(
             break
         left = [family for family in left if family not in passed]
     routes = {} if against else _routes(samples)
-    return {family: msgspec.structs.replace(verdict, route=routes.get(family)) for family, verdict in said.items()}
+    return {
+        family: msgspec.structs.replace(verdict, route=None if _forbids(verdict) else routes.get(family))
+        for family, verdict in said.items()
+    }
+
+
+def _forbids(verdict: Verdict) -> bool:
+    """Whether what speaks against the family holds for any of its requests, however much it is like training."""
+    return any(check.passed is False and check.name not in _OF_ALL_REQUESTS for check in verdict.checks)
 
 
 def _routes(samples: Sequence[Sample]) -> dict[str, Route]:

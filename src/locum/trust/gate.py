@@ -121,7 +121,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     checks: tuple[Check, ...]
     route: Route | None = None
-    """Which of the family's requests it could answer; None where nothing can be right or wrong, or a veto stands."""
+    """Which of the family's requests it would answer well enough; None where nothing can be right or wrong, too little
+    is verified, or a veto stands."""
     evaluation: str = ""
     """SHA-256 of the results.json that was judged."""
 

@@ -21,7 +21,8 @@ DELTA = 0.10
 STEP = 20
 """Rows by which one threshold lets through more than the one before. Every threshold is a chance to stop at."""
 MANY = 300
-"""Rows above which the sequence starts later, where a few wrong answers do not end it at once."""
+"""Rows above which the sequence starts later, where a few wrong answers do not end it at once; of sessions it takes
+twice as many as it starts with then."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,8 @@ def route(
     """The loosest threshold that keeps the risk.
 
     A threshold is shown where so few wrong answers would have a chance of at most `delta` if the share of wrong ones
-    were `risk` (binomial, at the effective number of rows: those of one session are alike).
+    were `risk` (binomial, at what the rows are worth: no more than there are sessions, whose rows may all be wrong
+    together).
 
     Args:
         likeness: of each held-out row to the training row nearest to it, 0 to 1.
@@ -67,6 +69,8 @@ def route(
         raise ValueError(f"{len(likeness)} likenesses, {len(right)} decisions and {len(sessions)} sessions")
     if not (0 < risk < 1 and 0 < delta < 1):
         raise ValueError(f"risk {risk}, delta {delta}; both must lie between 0 and 1")
+    if strange := [value for value in likeness if not 0 <= value <= 1]:
+        raise ValueError(f"a row's likeness is {strange[0]}; it must lie between 0 and 1")
     rows = len(likeness)
     order = sorted(range(rows), key=lambda row: -likeness[row])
     floor = math.ceil(math.log(delta) / math.log1p(-risk))
@@ -76,7 +80,7 @@ def route(
         above = order[:count]
         wrong = sum(not right[row] for row in above)
         tried = tried or (count, wrong)
-        worth = effective_rows([float(right[row]) for row in above], [sessions[row] for row in above])
+        worth = _worth([right[row] for row in above], [sessions[row] for row in above])
         if _chance(wrong / count * worth, worth, risk) > delta:
             break
         kept = count, wrong
@@ -86,8 +90,8 @@ def route(
         count, wrong = kept
         threshold = likeness[order[count - 1]]
         said = (
-            f"What is like a training row by {threshold:.2f} or more could be answered with at most {risk:.0%} wrong "
-            f"({sure}; {wrong} of {count} were): {count / rows:.0%} of the rows."
+            f"Measured, and no permission: what is like a training row by {_above(threshold)} or more would be "
+            f"answered with at most {risk:.0%} wrong ({sure}; {wrong} of {count} were): {count / rows:.0%} of the rows."
         )
     elif tried is not None:
         count, wrong = tried
@@ -97,8 +101,8 @@ def route(
     else:
         count, wrong = rows, sum(not one for one in right)
         said = (
-            f"All requests belong to the agent: {rows} rows are too few to show that at most {risk:.0%} are wrong "
-            f"({floor} unrelated ones would, without a wrong one; {sure})."
+            f"All requests belong to the agent: {rows} rows of {len(set(sessions))} sessions are too few to show that "
+            f"at most {risk:.0%} are wrong ({floor} unrelated ones would, without a wrong one; {sure})."
         )
     return Route(
         threshold=threshold,
@@ -116,19 +120,35 @@ def _counts(likeness: Sequence[float], sessions: Sequence[str], floor: int) -> l
 
     The first lets through as many as could show anything. Rows that are equally alike go together.
     """
-    rows = len(likeness)
-    first = floor if rows <= MANY else math.ceil(2.5 * floor)
+    rows, later = len(likeness), math.ceil(2.5 * floor)
+    first = later if rows > MANY and len(set(sessions)) >= 2 * later else floor
     found: list[int] = []
+    seen: set[str] = set()
     for count in range(1, rows + 1):
         last = count == rows
+        seen.add(sessions[count - 1])
         if not last and likeness[count] == likeness[count - 1]:
             continue
         if not found:
-            if effective_rows([0.0] * count, sessions[:count]) >= first:
+            if len(seen) >= first and _worth([True] * count, sessions[:count]) >= first:
                 found.append(count)
         elif last or count - found[-1] >= STEP:
             found.append(count)
     return found
+
+
+def _above(threshold: float) -> str:
+    """The threshold as it is said: not below itself, where nothing was shown."""
+    return f"{min(1.0, math.ceil(100 * threshold - 1e-9) / 100):.2f}"
+
+
+def _worth(right: Sequence[bool], sessions: Sequence[str]) -> float:
+    """As how many unrelated rows they count: as effective ones, and as no more than there are sessions.
+
+    How alike the rows of a session are is an estimate that few wrong answers hardly give, and none do not at all: nine
+    rows in ten right by whole sessions passed up to four times as often as `DELTA` says.
+    """
+    return min(effective_rows([float(one) for one in right], sessions), float(len(set(sessions))))
 
 
 def _chance(wrong: float, rows: float, risk: float) -> float:
