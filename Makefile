@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 
 setup: $(READY)
 
-# torch goes in first and pinned: a bare "torch" may fetch gigabytes of CUDA.
+# torch goes in first and pinned. On Linux pip takes a build with gigabytes of CUDA unless an index or a folder that it
+# knows (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS) has PyTorch's CPU build of the same version.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch

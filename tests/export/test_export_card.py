@@ -27,7 +27,7 @@ def test_what_the_card_says() -> None:
         "9 of 9 conversations",
         "stops at `<|im_end|>`",
         "7 tool calls",
-        "exists only as Q4_1; what that lost is estimated at 0.012 nats/token",
+        "exists here only as Q4_1; what that lost is estimated at 0.012 nats/token",
     ):
         assert line in card
 

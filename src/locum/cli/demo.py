@@ -57,5 +57,7 @@ def demo(
             force=True,
         )
         summary = carry_out(request, out, voice)
-        voice.say("yours   locum run auto --name NAME     (it finds the agents' logs, and asks about terms first)")
+        voice.say(
+            "yours   locum run auto --name NAME     (the agents' logs here; it stops where terms ask for your word)"
+        )
         voice.result(summary)

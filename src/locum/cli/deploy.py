@@ -49,6 +49,8 @@ def deploy(
             found = deployed.everything()
             for model in found:
                 voice.say(f"{model['name']:<24} {model['engine']:<9} {model.get('base', '')}".rstrip())
+            if not found:
+                voice.say("none yet; `locum demo` makes one")
             voice.result({"models": found})
         elif remove is not None:
             voice.result({"removed": deployed.remove(remove, deploy)})

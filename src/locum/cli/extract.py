@@ -57,5 +57,6 @@ def extract(
             }
             scoring.show(voice, scores["score"])
         voice.say(f"dataset {out}")
+        voice.say(f"look    locum rows {out}; what it could show and what training costs: locum plan {out}")
         unread = {key: extracted[key] for key in ("skipped_files", "skipped")}
         voice.result({"dataset": str(out), **extracted["stats"], **unread, **scores})

@@ -83,4 +83,6 @@ def _family(voice: Output, family: dict[str, Any]) -> None:
 def _cost(found: dict[str, Any]) -> str:
     if found["minutes"] is None:
         return "time not known: no training of this base was timed on this computer yet"
-    return f"about {found['minutes']:.1f} minutes, by {count(found['timed'], 'earlier training')} of this base here"
+    minutes = found["minutes"]
+    long = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{minutes:.1f} minutes"
+    return f"about {long}, by {count(found['timed'], 'earlier training')} of this base here"

@@ -66,7 +66,7 @@ def export(voice: Output, exported: dict[str, Any]) -> None:
     )
     if exported["quantized_from"]:
         voice.say(
-            f"  note: this base exists only quantized ({exported['quantized_from']}); its weights are approximate"
+            f"  note: this base exists here only quantized ({exported['quantized_from']}); its weights are approximate"
         )
     if exported.get("ladder"):
         ladder(voice, exported["ladder"])

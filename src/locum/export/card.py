@@ -35,5 +35,5 @@ def model_card(name: str, base: Base, quantization: str, parity: Parity) -> str:
         )
     if parity.base_quantized_from:
         lost = "" if parity.base_cost is None else f"; what that lost is estimated at {parity.base_cost:.3f} nats/token"
-        lines.append(f"- the base exists only as {parity.base_quantized_from}{lost}")
+        lines.append(f"- the base exists here only as {parity.base_quantized_from}{lost}")
     return "\n".join(lines) + "\n"

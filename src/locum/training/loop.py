@@ -321,7 +321,7 @@ class _Training:
         files.write_jsonl(self.out / "metrics.jsonl", state.metrics)
         with files.atomic_path(self.out / "adapter") as partial:
             partial.mkdir()
-            save_adapter(partial, self.best, self.options.shape, str(self.base.folder))
+            save_adapter(partial, self.best, self.options.shape, self.base.name)
             files.write_json(partial / "base.json", {"name": self.base.name, "fingerprint": self.base.fingerprint()})
             files.write_json(partial / OPTIONS, self.options)
         files.remove(self.work)
