@@ -74,13 +74,13 @@ def test_chance_is_a_plateau_where_a_rule_falls(small_base: Base, tmp_path: Path
     dice = random.Random(0)
     rows = {
         split: [one for family in KINDS for one in decisions(family, sessions, dice)]
-        for split, sessions in (("train", range(320)), ("valid", range(0)), ("test", range(1000, 1200)))
+        for split, sessions in (("train", range(640)), ("valid", range(0)), ("test", range(1000, 1200)))
     }
     (tmp_path / "dataset").mkdir()
     for split, mine in rows.items():
         (tmp_path / "dataset" / f"{split}.jsonl").write_bytes(b"".join(encode_row(one) + b"\n" for one in mine))
-    # At half the default's rate: what is drawn by chance is not learned by heart.
-    options = TrainOptions(max_steps=80, patience=0, learning_rate=1e-3)
+    # One pass at a low rate: what is drawn by chance is not learned by heart.
+    options = TrainOptions(max_steps=106, patience=0, learning_rate=5e-4)
     train(rows["train"], [], small_base, tmp_path, options)
     looks = AnatomyOptions(rows=400, train_rows=2, strengths=(1.0,))
     found = measure(tmp_path, small_base, Renderer(small_base.folder), looks)
