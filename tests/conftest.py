@@ -72,6 +72,16 @@ def tiny_renderer(tiny_base: Base) -> "Renderer":
 
 
 @pytest.fixture(scope="session")
+def tiny_file(tiny_base: Base, tiny_renderer: "Renderer", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base as a model file in full precision."""
+    from locum.export.gguf_file import write_gguf
+
+    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
+    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, path, "F32", "tiny")
+    return path
+
+
+@pytest.fixture(scope="session")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight generated sessions."""
     folder = tmp_path_factory.mktemp("logs")

@@ -14,7 +14,6 @@ from openai_stub import serving as openai_serving
 from small_models import many_rows
 
 from locum.errors import EngineError
-from locum.export.gguf_file import write_gguf
 from locum.runtime import memory
 from locum.runtime.at_once import complete_each
 from locum.runtime.llamacpp import LlamaCpp
@@ -22,7 +21,6 @@ from locum.runtime.ollama import Ollama
 from locum.runtime.ollama_engine import OllamaEngine
 from locum.runtime.openai_server import OpenAIServer
 from locum.runtime.protocol import Asked, Completion, Engine, Sampling, TextEngine
-from locum.training.base import Base
 from locum.training.chat_template import Renderer
 
 PATIENCE = 60
@@ -101,15 +99,8 @@ def test_an_iterator_that_is_closed_early_leaves_nothing_under_way() -> None:
 
 
 @pytest.fixture(scope="module")
-def model(tiny_base: Base, tiny_renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, path, "F32", "tiny")
-    return path
-
-
-@pytest.fixture(scope="module")
-def four(model: Path) -> Iterator[LlamaCpp]:
-    with LlamaCpp(model, context=512, at_once=4) as loaded:
+def four(tiny_file: Path) -> Iterator[LlamaCpp]:
+    with LlamaCpp(tiny_file, context=512, at_once=4) as loaded:
         yield loaded
 
 
@@ -157,8 +148,8 @@ def test_one_that_fails_among_many_is_one_line_and_the_engine_goes_on(four: Llam
     assert four.complete(prompts[0], Sampling(max_tokens=2)).prompt_tokens == len(prompts[0])
 
 
-def test_an_engine_closes_once_nobody_waits_for_its_answers(model: Path, prompts: list[list[int]]) -> None:
-    with LlamaCpp(model, context=512, at_once=2) as engine:
+def test_an_engine_closes_once_nobody_waits_for_its_answers(tiny_file: Path, prompts: list[list[int]]) -> None:
+    with LlamaCpp(tiny_file, context=512, at_once=2) as engine:
         with closing(engine.complete_all([Asked(prompt, (Sampling(max_tokens=64),)) for prompt in prompts])) as found:
             next(found)
         address = engine.address
@@ -167,11 +158,11 @@ def test_an_engine_closes_once_nobody_waits_for_its_answers(model: Path, prompts
         httpx.get(address, trust_env=False)
 
 
-def test_the_slots_contexts_count_as_memory(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: memory.need(model, 4 * 4096).total - 1)
-    LlamaCpp(model, at_once=3).close()
+def test_the_slots_contexts_count_as_memory(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: memory.need(tiny_file, 4 * 4096).total - 1)
+    LlamaCpp(tiny_file, at_once=3).close()
     with pytest.raises(EngineError, match=r"for 16,384 tokens.*take a smaller --quant, or a smaller --at-once$"):
-        LlamaCpp(model, at_once=4)
+        LlamaCpp(tiny_file, at_once=4)
 
 
 # --- servers

@@ -23,21 +23,14 @@ EXACT = Device("cpu", "float32")
 
 
 @pytest.fixture(scope="module")
-def model(tiny_base: Base, tiny_renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, path, "F32", "tiny")
-    return path
-
-
-@pytest.fixture(scope="module")
-def engine(model: Path) -> Iterator[LlamaCpp]:
-    with LlamaCpp(model, context=2048) as loaded:
+def engine(tiny_file: Path) -> Iterator[LlamaCpp]:
+    with LlamaCpp(tiny_file, context=2048) as loaded:
         yield loaded
 
 
 @pytest.fixture(scope="module")
-def scorer(model: Path, tiny_base: Base) -> Scorer:
-    return Scorer(model, tiny_base.folder, EXACT)
+def scorer(tiny_file: Path, tiny_base: Base) -> Scorer:
+    return Scorer(tiny_file, tiny_base.folder, EXACT)
 
 
 @pytest.fixture
@@ -148,16 +141,16 @@ def listens(address: str) -> bool:
         return probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0
 
 
-def test_closing_frees_the_port(model: Path) -> None:
-    with LlamaCpp(model) as engine:
+def test_closing_frees_the_port(tiny_file: Path) -> None:
+    with LlamaCpp(tiny_file) as engine:
         address = str(engine._client.base_url)
         assert listens(address)
     assert not listens(address)
     engine.close()  # once more does no harm
 
 
-def test_two_engines_stand_side_by_side(model: Path, engine: LlamaCpp, prompt: list[int]) -> None:
-    with LlamaCpp(model) as other:
+def test_two_engines_stand_side_by_side(tiny_file: Path, engine: LlamaCpp, prompt: list[int]) -> None:
+    with LlamaCpp(tiny_file) as other:
         assert other._client.base_url != engine._client.base_url
         sampling = Sampling(max_tokens=5)
         assert other.complete(prompt, sampling).text == engine.complete(prompt, sampling).text

@@ -13,12 +13,10 @@ from openai_stub import Stub, answer, chunk, serving
 from small_models import LOOKUP, lookup, result, says, system, user
 
 from locum.errors import EngineError, NotShownError
-from locum.export.gguf_file import write_gguf
 from locum.runtime import replies
 from locum.runtime.llamacpp import LlamaCpp
 from locum.runtime.openai_server import OpenAIServer
 from locum.runtime.protocol import Likely, Sampling, TextEngine
-from locum.training.base import Base
 from locum.training.chat_template import Renderer
 
 CHAT = [system("Be brief."), user("Which order is late?")]
@@ -285,10 +283,8 @@ def test_a_compressed_reply_is_not_unpacked(stub: Stub) -> None:
 
 
 @pytest.fixture(scope="module")
-def real(tiny_base: Base, tiny_renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
-    path = tmp_path_factory.mktemp("served") / "tiny.gguf"
-    write_gguf(tiny_base.folder, tiny_base, tiny_renderer, path, "F32", "tiny")
-    with LlamaCpp(path, context=1024) as engine:
+def real(tiny_file: Path) -> Iterator[LlamaCpp]:
+    with LlamaCpp(tiny_file, context=1024) as engine:
         yield engine
 
 

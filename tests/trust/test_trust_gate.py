@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from locum.trust.gate import SIGNATURES, FamilyEvidence, Verdict, gate, rows_for_power, zero_loss_rows
+from locum.evaluation.statistics import zero_loss_rows
+from locum.trust.gate import SIGNATURES, FamilyEvidence, Verdict, gate, rows_for_power
 
 ROWS = 4
 

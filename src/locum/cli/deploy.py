@@ -44,13 +44,14 @@ def deploy(
         raise typer.BadParameter("give RUN and --name NAME, or --list, or --remove NAME")
     with Output(json=json, quiet=quiet, debug=debug) as voice:
         from locum.cli import deployed, stages
+        from locum.runtime.store import NONE_YET
 
         if list_:
             found = deployed.everything()
             for model in found:
                 voice.say(f"{model['name']:<24} {model['engine']:<9} {model.get('base', '')}".rstrip())
             if not found:
-                voice.say("none yet; `locum demo` makes one")
+                voice.say(NONE_YET)
             voice.result({"models": found})
         elif remove is not None:
             voice.result({"removed": deployed.remove(remove, deploy)})

@@ -187,6 +187,11 @@ def clopper_pearson(successes: float, trials: float, confidence: float = 0.95) -
     return low, high
 
 
+def zero_loss_rows(rate: float, alpha: float) -> int:
+    """Independent rows without one loss that bound the rate of losses below `rate` at one-sided level alpha."""
+    return math.ceil(math.log(alpha) / math.log1p(-rate))
+
+
 def tango_interval(wins: float, losses: float, n: float, confidence: float = 0.95) -> Bounds:
     """Score interval of the difference of two paired proportions (Tango 1998, doi
     10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B).

@@ -16,6 +16,7 @@ from locum import files
 from locum.errors import NameTakenError, RunError
 from locum.home import home_folder
 
+NONE_YET = "none yet; `locum demo` makes one"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
 
@@ -97,6 +98,6 @@ def find(name: str) -> tuple[Path, Card]:
     check_name(name)
     folder = models_folder() / name
     if not (folder / "card.json").is_file():
-        known = ", ".join(names()) or "none yet; `locum demo` makes one"
+        known = ", ".join(names()) or NONE_YET
         raise RunError(f"no model named {name!r} on this computer (there is: {known})")
     return folder / "model.gguf", files.read_json(folder / "card.json", Card)

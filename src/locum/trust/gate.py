@@ -26,7 +26,7 @@ import msgspec
 from scipy.special import ndtri
 
 from locum.evaluation.decisions import decides
-from locum.evaluation.statistics import clopper_pearson, effective_rows, paired_difference
+from locum.evaluation.statistics import clopper_pearson, effective_rows, paired_difference, zero_loss_rows
 from locum.trust.routing import Route
 from locum.types import Estimate
 
@@ -257,11 +257,6 @@ def session_floor(margin: float, alpha: float) -> int:
     the margin that loses whole sessions passed in 3 of 10 simulations (twelve sessions of ten rows, nominal 5 %).
     """
     return max(MIN_SESSIONS, zero_loss_rows(margin, alpha))
-
-
-def zero_loss_rows(rate: float, alpha: float) -> int:
-    """Independent rows without one loss that bound the rate of losses below `rate` at one-sided level alpha."""
-    return math.ceil(math.log(alpha) / math.log1p(-rate))
 
 
 def rows_for_power(variance: float, gap: float, alpha: float) -> float:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from locum.evaluation.decisions import decides, decision_label
-from locum.evaluation.statistics import effective_rows
-from locum.trust.gate import MIN_VERIFIED, PLAN_SESSIONS, session_floor, zero_loss_rows
+from locum.evaluation.statistics import effective_rows, zero_loss_rows
+from locum.trust.gate import MIN_VERIFIED, PLAN_SESSIONS, session_floor
 from locum.types import Row
 
 

@@ -10,9 +10,8 @@ import math
 from collections.abc import Sequence
 
 import msgspec
-from scipy.special import betainc
 
-from locum.evaluation.statistics import effective_rows
+from locum.evaluation.statistics import clopper_pearson, effective_rows, zero_loss_rows
 
 RISK = 0.10
 """Share of the model's own answers that may be wrong."""
@@ -51,9 +50,9 @@ def route(
 ) -> Route:
     """The loosest threshold that keeps the risk.
 
-    A threshold is shown where so few wrong answers would have a chance of at most `delta` if the share of wrong ones
-    were `risk` (binomial, at what the rows are worth: no more than there are sessions, whose rows may all be wrong
-    together).
+    A threshold is shown where the share of wrong answers above it is at most `risk` by Clopper-Pearson's one-sided
+    bound at level `delta`, at what the rows are worth: no more than there are sessions, whose rows may all be wrong
+    together.
 
     Args:
         likeness: of each held-out row to the training row nearest to it, 0 to 1.
@@ -73,7 +72,7 @@ def route(
         raise ValueError(f"a row's likeness is {strange[0]}; it must lie between 0 and 1")
     rows = len(likeness)
     order = sorted(range(rows), key=lambda row: -likeness[row])
-    floor = math.ceil(math.log(delta) / math.log1p(-risk))
+    floor = zero_loss_rows(risk, delta)
     kept: tuple[int, int] | None = None
     tried: tuple[int, int] | None = None
     for count in _counts([likeness[row] for row in order], [sessions[row] for row in order], floor):
@@ -81,7 +80,7 @@ def route(
         wrong = sum(not right[row] for row in above)
         tried = tried or (count, wrong)
         worth = _worth([right[row] for row in above], [sessions[row] for row in above])
-        if _chance(wrong / count * worth, worth, risk) > delta:
+        if clopper_pearson(wrong / count * worth, worth, confidence=1 - 2 * delta)[1] > risk:
             break
         kept = count, wrong
     sure = f"{1 - delta:.1%} sure".replace(".0%", "%")
@@ -149,9 +148,3 @@ def _worth(right: Sequence[bool], sessions: Sequence[str]) -> float:
     rows in ten right by whole sessions passed up to four times as often as `DELTA` says.
     """
     return min(effective_rows([float(one) for one in right], sessions), float(len(set(sessions))))
-
-
-def _chance(wrong: float, rows: float, risk: float) -> float:
-    """Probability of at most `wrong` wrong answers among `rows` at this risk; both may be fractions, as effective
-    counts are (the binomial's distribution function as an incomplete beta function)."""
-    return 1.0 if wrong >= rows else float(betainc(rows - wrong, wrong + 1, 1 - risk))
