@@ -6,11 +6,10 @@ pack come in through the forward call's keyword arguments. What an architecture 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from locum.errors import TrainingError
 
@@ -31,23 +30,59 @@ _NEUTRAL = {"dropout", "position_ids", "use_cache", "cache_position", "output_at
 """What models pass along that changes nothing here: dropout is off, and a pack is causal and has no cache."""
 
 
+class Part(NamedTuple):
+    """Neighbouring queries of a pack that are computed together, with the keys that they may look at."""
+
+    queries: slice
+    keys: slice
+    mask: torch.Tensor
+    """Added to the scores: 0 where a query may look, else minus infinity. [repeat x queries, keys]"""
+    kept: bool
+    """Whether the attention weights stay until the backward pass; else they are made again."""
+
+
 class Blocks:
-    """Where the blocks of a pack begin and end, with the masks that its layers have asked for so far."""
+    """Where the blocks of a pack begin and end, with the parts that its layers have asked for so far."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.lengths = list(lengths)
-        self._groups = list(_together(self.lengths))
+        self._parts: dict[tuple[int | None, int], list[Part]] = {}
         self._masks: dict[tuple[Any, ...], torch.Tensor] = {}
 
-    def groups(self) -> Iterator[tuple[int, list[int]]]:
-        """(first token, lengths) of what is computed together: short neighbours, or one block."""
-        start = 0
-        for lengths in self._groups:
-            yield start, lengths
-            start += sum(lengths)
+    def parts(self, window: int | None, repeat: int, like: torch.Tensor) -> list[Part]:
+        """The whole pack in parts: short neighbours as one under a common mask, a longer block some queries at a time.
 
-    def part_mask(self, before: int, queries: int, window: int | None, repeat: int, like: torch.Tensor) -> torch.Tensor:
+        Args:
+            window: how many tokens a query sees, itself included; None: all before it.
+            repeat: query heads that share keys; their queries stand below one another.
+            like: a tensor on the masks' device and in their precision.
+        """
+        key = (window, repeat)
+        if key not in self._parts:
+            self._parts[key] = list(self._split(window, repeat, like))
+        return self._parts[key]
+
+    def _split(self, window: int | None, repeat: int, like: torch.Tensor) -> Iterator[Part]:
+        begin = 0
+        for lengths in _together(self.lengths):
+            tokens = sum(lengths)
+            if len(lengths) > 1:
+                whole = slice(begin, begin + tokens)
+                yield Part(whole, whole, self.mask(lengths, window, repeat, like), True)
+            else:
+                for start in range(0, tokens, _QUERIES):
+                    end = min(start + _QUERIES, tokens)
+                    first = 0 if window is None else max(0, start - window + 1)
+                    mask = self._part_mask(start - first, end - start, window, repeat, like)
+                    queries, keys = slice(begin + start, begin + end), slice(begin + first, begin + end)
+                    yield Part(queries, keys, mask, tokens <= SHORT)
+            begin += tokens
+
+    def _part_mask(
+        self, before: int, queries: int, window: int | None, repeat: int, like: torch.Tensor
+    ) -> torch.Tensor:
         """`mask` of some queries of one block that has `before` keys before them: [repeat x queries, keys]."""
+        window = window if window is not None and window < before + queries else None
         key = (before, queries, window, repeat)
         if key not in self._masks:
             place = torch.arange(before + queries, device=like.device)
@@ -55,7 +90,7 @@ class Blocks:
         return self._masks[key]
 
     def mask(self, lengths: Sequence[int], window: int | None, repeat: int, like: torch.Tensor) -> torch.Tensor:
-        """What is added to scores: 0 where a query may look, else minus infinity. [repeat x tokens, tokens]"""
+        """What is added to scores of these blocks, side by side. [repeat x tokens, tokens]"""
         key = (tuple(lengths), window, repeat)
         if key not in self._masks:
             block = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(list(lengths))).to(like.device)
@@ -156,47 +191,17 @@ def attend(
         gqa = key.shape[1] != query.shape[1]
         out = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=gqa)
         return out.transpose(1, 2).contiguous(), None
-    parts: list[torch.Tensor] = []
-    for start, lengths in blocks.groups():
-        end = start + sum(lengths)
-        q, k, v = query[0, :, start:end], key[0, :, start:end], value[0, :, start:end]
-        if len(lengths) > 1:
-            mask = blocks.mask(lengths, sliding_window, q.shape[0] // k.shape[0], q)
-            parts.append(_Products.apply(q, k, v, mask, scale, softcap))  # type: ignore[no-untyped-call]
-        else:
-            parts.append(_block(q, k, v, scale, sliding_window, softcap, blocks))
-    return torch.cat(parts, dim=1).transpose(0, 1).unsqueeze(0), None
-
-
-def _block(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    scale: float,
-    window: int | None,
-    softcap: float | None,
-    blocks: Blocks,
-) -> torch.Tensor:
-    """One block, some queries at a time."""
-    heads, tokens = query.shape[:2]
-    window = window if window is not None and window < tokens else None
-    parts: list[torch.Tensor] = []
-    for start in range(0, tokens, _QUERIES):
-        end = min(start + _QUERIES, tokens)
-        first = 0 if window is None else max(0, start - window + 1)
-        mask = blocks.part_mask(start - first, end - start, window, heads // key.shape[0], query)
-        part = (query[:, start:end], key[:, first:end], value[:, first:end], mask, scale, softcap)
-        if tokens > SHORT:
-            parts.append(checkpoint(_Products.apply, *part, use_reentrant=False))
-        else:
-            parts.append(_Products.apply(*part))  # type: ignore[no-untyped-call]
-    return torch.cat(parts, dim=1)
+    parts = blocks.parts(sliding_window, query.shape[1] // key.shape[1], query)
+    out = _Products.apply(query[0], key[0], value[0], parts, scale, softcap)  # type: ignore[no-untyped-call]
+    return out.unsqueeze(0), None
 
 
 class _Products(torch.autograd.Function):
-    """softmax(cap(scale * Q K') + mask) V by plain matrix products, which keeps the weights for backward and no more.
+    """softmax(cap(scale * Q K') + mask) V of a whole pack, part by part, in plain matrix products.
 
-    Heads that share keys stand below one another as rows of one product: nothing is repeated in memory.
+    One node for all parts: what autograd would do for each slice (a gradient of the pack's size, zeroed and added)
+    costs more than the slice's products. Heads that share keys stand below one another as rows of one product: nothing
+    is repeated in memory.
     """
 
     @staticmethod
@@ -205,34 +210,62 @@ class _Products(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        mask: torch.Tensor,
+        parts: Sequence[Part],
         scale: float,
         softcap: float | None,
     ) -> torch.Tensor:
-        """[heads, queries, size], [groups, keys, size] twice, [repeat x queries, keys] -> [heads, queries, size]."""
-        heads, queries, _ = query.shape
-        stacked = query.reshape(key.shape[0], -1, query.shape[2])
-        if softcap:
-            capped = torch.bmm(stacked, key.transpose(1, 2)).mul_(scale / softcap).tanh_()
-            scores = (capped * softcap).add_(mask)
-        else:
-            capped = None
-            scores = torch.baddbmm(mask, stacked, key.transpose(1, 2), alpha=scale)
-        weights = torch.softmax(scores, dim=-1)
-        ctx.save_for_backward(stacked, key, value, weights, capped)
-        ctx.scale = scale
-        return torch.bmm(weights, value).view(heads, queries, value.shape[2])
+        """[heads, tokens, size], [groups, tokens, size] twice -> [tokens, heads, size]."""
+        heads, tokens, _ = query.shape
+        out = query.new_empty(tokens, heads, value.shape[2])
+        learns = any(ctx.needs_input_grad)
+        kept: list[torch.Tensor | None] = []
+        for part in parts:
+            weights, capped = _weights(_stacked(query, key, part.queries), key, part, scale, softcap)
+            mixed = torch.bmm(weights, value[:, part.keys])
+            out[part.queries] = mixed.view(heads, -1, value.shape[2]).transpose(0, 1)
+            if learns:
+                kept += [weights, capped] if part.kept else [None, None]
+        if learns:
+            ctx.save_for_backward(query, key, value, *kept)
+        ctx.parts, ctx.scale, ctx.softcap = parts, scale, softcap
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Gradients of query, key and value."""
-        (gradient,) = gradients
-        stacked, key, value, weights, capped = ctx.saved_tensors
-        outer = gradient.reshape(key.shape[0], -1, value.shape[2])
-        of_value = torch.bmm(weights.transpose(1, 2), outer)
-        of_scores = torch._softmax_backward_data(torch.bmm(outer, value.transpose(1, 2)), weights, -1, weights.dtype)
-        if capped is not None:
-            of_scores.mul_(1 - capped * capped)
-        of_query = torch.bmm(of_scores, key).mul_(ctx.scale)
-        of_key = torch.bmm(of_scores.transpose(1, 2), stacked).mul_(ctx.scale)
-        return of_query.view(gradient.shape[0], gradient.shape[1], -1), of_key, of_value, None, None, None
+        """Gradients of query, key and value; a token's heads lie side by side in memory, as projections want them."""
+        query, key, value, *kept = ctx.saved_tensors
+        of_out = gradients[0].transpose(0, 1)
+        of_query = query.new_empty(query.shape[1], query.shape[0], query.shape[2]).transpose(0, 1)
+        of_key, of_value = (
+            like.new_zeros(like.shape[1], like.shape[0], like.shape[2]).transpose(0, 1) for like in (key, value)
+        )
+        for part, weights, capped in zip(ctx.parts, kept[::2], kept[1::2], strict=True):
+            stacked = _stacked(query, key, part.queries)
+            if weights is None:
+                weights, capped = _weights(stacked, key, part, ctx.scale, ctx.softcap)
+            outer = _stacked(of_out, key, part.queries)
+            of_value[:, part.keys] += torch.bmm(weights.transpose(1, 2), outer)
+            of_weights = torch.bmm(outer, value[:, part.keys].transpose(1, 2))
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            if capped is not None:
+                of_scores.mul_(1 - capped * capped)
+            of_stacked = torch.bmm(of_scores, key[:, part.keys]).mul_(ctx.scale)
+            of_query[:, part.queries] = of_stacked.view(query.shape[0], -1, query.shape[2])
+            of_key[:, part.keys] += torch.bmm(of_scores.transpose(1, 2), stacked).mul_(ctx.scale)
+        return of_query, of_key, of_value, None, None, None
+
+
+def _stacked(heads: torch.Tensor, key: torch.Tensor, queries: slice) -> torch.Tensor:
+    """[heads, tokens, size] -> [groups, repeat x queries, size]: the heads that share keys, one below another."""
+    return heads[:, queries].reshape(key.shape[0], -1, heads.shape[2])
+
+
+def _weights(
+    stacked: torch.Tensor, key: torch.Tensor, part: Part, scale: float, softcap: float | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Attention weights of a part [groups, repeat x queries, keys], and what capping made of its scores."""
+    keys = key[:, part.keys].transpose(1, 2)
+    if not softcap:
+        return torch.softmax(torch.baddbmm(part.mask, stacked, keys, alpha=scale), dim=-1), None
+    capped = torch.bmm(stacked, keys).mul_(scale / softcap).tanh_()
+    return torch.softmax((capped * softcap).add_(part.mask), dim=-1), capped

@@ -24,6 +24,7 @@ from locum.training.backend import Metric, TrainOptions, TrainResult
 from locum.training.base import Base
 from locum.training.chat_template import Renderer
 from locum.training.device import Device, best_device
+from locum.training.heap import steady_heap
 from locum.training.load import context_length, load_model
 from locum.training.lora import adapter_state, add_lora, load_adapter_state, save_adapter
 from locum.training.loss import split_by_row, target_losses
@@ -129,6 +130,10 @@ class _Training:
         parameters = [p for layer in self.layers.values() for p in (layer.lora_a, layer.lora_b)]
         self.objective = self.team.join(self.model, self._share_of, device)
         optimizer = torch.optim.AdamW(parameters, lr=self.options.learning_rate, weight_decay=0.0, fused=True)
+        with steady_heap():
+            return self._run(optimizer, parameters)
+
+    def _run(self, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]) -> TrainResult:
         state, self.best = self._resume(optimizer)
         for metric in state.metrics:
             self.observe(metric)

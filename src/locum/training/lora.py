@@ -64,24 +64,25 @@ class _Adapted(torch.autograd.Function):
     ) -> torch.Tensor:
         """[..., in], [out, in], [out] or None, [rank, in], [out, rank] -> [..., out]."""
         rows = x.reshape(-1, x.shape[-1])
-        low = rows @ a.to(x.dtype).t()
+        down, up = a.to(x.dtype), (b * scale).to(x.dtype)
+        low = rows @ down.t()
         out = nn.functional.linear(rows, weight, bias)
-        out.addmm_(low, (b * scale).to(x.dtype).t())
-        ctx.save_for_backward(rows, low, weight, a, b)
-        ctx.scale, ctx.shape = scale, x.shape
+        out.addmm_(low, up.t())
+        ctx.save_for_backward(rows, low, weight, down, up)
+        ctx.scale, ctx.shape, ctx.dtype = scale, x.shape, a.dtype
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Gradients of x (where somebody needs it), A and B."""
-        rows, low, weight, a, b = ctx.saved_tensors
+        rows, low, weight, down, up = ctx.saved_tensors
         outer = gradients[0].reshape(-1, weight.shape[0])
-        of_low = outer @ (b * ctx.scale).to(outer.dtype)
-        of_a = (of_low.t() @ rows).to(a.dtype)
-        of_b = (low.t() @ outer).t().to(b.dtype).mul_(ctx.scale)
+        of_low = outer @ up
+        of_a = (of_low.t() @ rows).to(ctx.dtype)
+        of_b = (low.t() @ outer).t().to(ctx.dtype).mul_(ctx.scale)
         of_x = None
         if ctx.needs_input_grad[0]:
-            of_x = (outer @ weight).addmm_(of_low, a.to(outer.dtype)).view(ctx.shape)
+            of_x = (outer @ weight).addmm_(of_low, down).view(ctx.shape)
         return of_x, None, None, of_a, of_b, None
 
 
