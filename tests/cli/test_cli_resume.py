@@ -97,6 +97,18 @@ def test_a_run_that_is_killed_and_interrupted_goes_on(tiny: TinyRun) -> None:
     tiny.require_finished(tiny.done())
 
 
+def test_a_run_is_judged_anew_when_it_goes_on(tiny: TinyRun) -> None:
+    """Whatever an earlier judgement recorded: the evaluation may have been scored again, or the version is older."""
+    tiny.locum.interrupted(*tiny.command, when=lambda: tiny.recorded("evaluate"), by=signal.SIGKILL)
+    old = {"tool_decision": {"verdict": "SHADOW", "reason": "as it was", "sessions_needed": 0}}
+    record = tiny.folder / ".stages" / "gate.json"
+    record.write_text(json.dumps({"seconds": 0.02, "result": old}))
+    code, out, err = tiny.locum(*tiny.command)
+    assert code == 0, err
+    assert "as it was" not in out + err
+    assert json.loads(out)["verdicts"] == json.loads((tiny.folder / "verdict.json").read_bytes())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("stage", STAGES)

@@ -57,6 +57,8 @@ def test_the_same_request_goes_on_where_it_stopped(tmp_path: Path) -> None:
     run.begin()
     assert run.stage("dataset", never) == run.stage("train", never) == {"by": "the first"}
     assert run.stage("export", lambda: {"by": "the second"}) == {"by": "the second"}
+    assert run.stage("export", lambda: {"by": "the third"}, anew=True) == {"by": "the third"}
+    assert run.stage("export", never) == {"by": "the third"}
     assert (tmp_path / "dataset" / "old.jsonl").exists()
     assert set(run.seconds()) == {"dataset", "train", "export"}
 

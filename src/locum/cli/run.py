@@ -131,7 +131,8 @@ def _carry_out(request: Any, folder: Path, voice: Output, allow_terms: Sequence[
         lambda: stages.evaluate(folder, request.name, request.base, _evaluation(request), progress, request.settings),
     )
     show_evaluation.evaluation(voice, results)
-    verdicts = run.stage("gate", lambda: stages.gate(folder))
+    # The evaluation may have been scored again since it was judged, and judging takes no time.
+    verdicts = run.stage("gate", lambda: stages.gate(folder), anew=True)
     show.verdicts(voice, verdicts)
     manifest = {
         "name": request.name,

@@ -115,10 +115,16 @@ class Run:
         """Whether a stage ran to its end before."""
         return self.goes_on and (self._records / f"{name}.json").is_file()
 
-    def stage(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Run a stage, or return what it found out when it ran before."""
+    def stage(self, name: str, work: Callable[[], dict[str, Any]], *, anew: bool = False) -> dict[str, Any]:
+        """Run a stage, or return what it found out when it ran before.
+
+        Args:
+            name: the stage.
+            work: what it does.
+            anew: run it even where it ran before: a record may be older than what it was made from.
+        """
         path = self._records / f"{name}.json"
-        if self.has_done(name):
+        if not anew and self.has_done(name):
             return files.read_json(path, Record).result
         started = time.monotonic()
         result = work()
