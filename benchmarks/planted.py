@@ -404,6 +404,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "/var/home/«{name}»/x", "rsync a host:/home/«{name}»/b", "cwd=/Users/«{name}.{name}»/x",
         "HOME=/home/«{name}»\n", "/export/home/«{name}»/x", "-rw-r--r--  1 «{name}»  staff  120 May  3 10:12 a.txt",
         "percent⟦/Users/«{name}»/code⟧", "json⟦/home/«{name}»/a.py⟧", "html_hex⟦/Users/«{name}»/code⟧",
+        "ls /nfs/home/«{name}»/x", "cd /private/home/«{name}»\n", "/Volumes/Macintosh HD/Users/«{name}»/code",
     ),
 }  # fmt: skip
 LOOK_ALIKES: dict[str, tuple[str, ...]] = {
@@ -519,6 +520,8 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "/home/runner/work/x", "/home/$USER/x", "app/home/page{e1}.tsx", "C:\\Users\\Public\\x", "~/code",
         "/home/ubuntu/x", "GET /users/{d4}", "/api/Users/{d4}", "pages/home/{name}.vue",
         "percent⟦https://site.io/home/about⟧", "json⟦/home/user/x⟧", "html_number⟦src/Users/index.ts⟧",
+        "/nfs/home-page{e1}.html", "/volumes/disk{e1}/data", "app/private/home/{name}.vue",
+        "/Volumes/Data/src/Users/{name}.ts",
     ),
 }  # fmt: skip
 LEFT = frozenset(

@@ -209,6 +209,8 @@ _PROMPT = re.compile(r"@[\w-]{1,63}[: ](?:~|/)[^\s$#]{0,200}[\])]?[$#](?!\w)")
 # The character before a root: no part of a name, except a drive (`/mnt/c/Users/...`, `C:/Users`).
 _INSIDE_A_PATH = re.compile(r"[^/]?[A-Za-z]|.?[0-9_.~-]", re.ASCII | re.DOTALL)
 _ABOVE_HOME = ("/var", "/export", "/usr", "/data")
+# Words that stand above folders of other kinds too: only at the beginning of a path. A disk's name may hold spaces.
+_ROOT_ABOVE_HOME = re.compile(r"(?<![\w.~-])(?:/(?:nfs|mnt|private)|/Volumes/[^/\n\"'`:]{1,40})\Z")
 _NOBODYS_HOME = re.compile(
     r"users?|username|you|me|name|your-?name|shared|public|default|all|runner|ubuntu|root|node|app|vscode|linuxbrew"
     r"|dev|work|admin|index|foo|bar|test|example|runneradmin|testuser|daemon|www-data|nobody|staff|wheel|git|postgres|mysql|nginx|bin|sys",
@@ -256,7 +258,9 @@ def _prompts(text: str) -> list[Span]:
 
 def _is_inside_a_path(text: str, at: int) -> bool:
     below = _INSIDE_A_PATH.fullmatch(text, max(0, at - 2), at) is not None
-    return below and not text.endswith(_ABOVE_HOME, max(0, at - 7), at)
+    if not below or text.endswith(_ABOVE_HOME, max(0, at - 7), at):
+        return False
+    return _ROOT_ABOVE_HOME.search(text, max(0, at - 50), at) is None
 
 
 def _dashed_homes(text: str, names: set[str]) -> list[Span]:
