@@ -53,6 +53,7 @@ def test_a_folder_is_read_whole_and_in_order_of_time(tmp_path: Path) -> None:
     conversation("between", day=2).write(tmp_path / "b" / "no-suffix")
     conversation("never", day=1).write(tmp_path / ".git" / "c.jsonl")
     (tmp_path / "b" / "metadata.json").write_text('{"checkpoint": 1}')
+    (tmp_path / "b" / "s.metadata.json").write_text('{"checkpoint_id": "1a", "strategy": "manual-commit"}')
     (tmp_path / "empty.jsonl").touch()
     chat = {"messages": [{"role": "assistant", "content": "A post."}]}
     (tmp_path / "posts.jsonl").write_text(json.dumps(chat))
@@ -69,6 +70,7 @@ def test_a_folder_is_read_whole_and_in_order_of_time(tmp_path: Path) -> None:
     assert {Path(s.path).name: s.reason for s in reading.skipped} == {
         "empty.jsonl": "empty",
         "metadata.json": "no known session format",
+        "s.metadata.json": "the record of an Entire checkpoint, no log itself",
     }
     assert (reading.lines.total, reading.lines.used) == (13, 13)
     assert reading.sessions[1].source == str(tmp_path / "b" / ".hidden" / "z.jsonl")

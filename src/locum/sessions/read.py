@@ -16,6 +16,7 @@ from locum.sessions.lineage import distinct_ids, join_lineages
 from locum.sessions.object_store import is_address, local, state
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of, readers
+from locum.sessions.unread import why_unread
 from locum.types import BadLine, Lines, Session
 
 
@@ -79,7 +80,7 @@ def read_file(path: Path, shown: str, agents: frozenset[str] = frozenset()) -> F
     try:
         reader = reader_of(path, readers(agents))
         if reader is None:
-            return Skipped(shown, "no known session format")
+            return Skipped(shown, why_unread(path))
         reading = reader.read(path)
     except OSError as error:
         return Skipped(shown, f"cannot be read: {error.strerror}")

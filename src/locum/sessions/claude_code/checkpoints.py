@@ -8,13 +8,15 @@ carry their own name before `.metadata.json`. Format: https://github.com/entirei
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from locum.sessions.claude_code.lines import Entry
 from locum.sessions.jsonl import BadRecord, decode
 from locum.types import ToolCall
+
+T = TypeVar("T")
 
 _MOST = 1 << 20
 """Bytes that a checkpoint's record may have; real ones have some kilobytes."""
@@ -41,7 +43,15 @@ class Checkpoint(msgspec.Struct):
     transcript_uuid_at_start: str | None = None
 
 
+class _Record(msgspec.Struct):
+    """What every such record says, whether or not it says whose lines were committed."""
+
+    checkpoint_id: str
+    strategy: str
+
+
 _DECODER = msgspec.json.Decoder(Checkpoint)
+_RECORD = msgspec.json.Decoder(_Record)
 
 
 def record_beside(path: Path) -> Path:
@@ -49,14 +59,22 @@ def record_beside(path: Path) -> Path:
     return path.with_name("metadata.json" if path.name == "full.jsonl" else f"{path.stem}.metadata.json")
 
 
+def is_record(path: Path) -> bool:
+    """Whether a file is the record of a checkpoint itself."""
+    return path.name.endswith("metadata.json") and _read(path, _RECORD) is not None
+
+
 def read_checkpoint(path: Path) -> Checkpoint | None:
     """The record of a log's checkpoint, or None where there is none that can be read; a link is not followed."""
-    record = record_beside(path)
+    return _read(record_beside(path), _DECODER)
+
+
+def _read(record: Path, decoder: msgspec.json.Decoder[T]) -> T | None:
     try:
         status = record.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
             return None
-        return decode(_DECODER, record.read_bytes())
+        return decode(decoder, record.read_bytes())
     except (OSError, BadRecord):
         return None
 
