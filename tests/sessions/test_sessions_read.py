@@ -185,6 +185,8 @@ def test_auto_finds_every_agents_place_as_one_source(tmp_path: Path, monkeypatch
     [
         ("missing", None, "no such file or folder: .*missing; name "),
         ("notes.txt", b"Dear diary", r"not a session log: .*notes.txt \(no known session format\); name "),
+        ("out.jsonl", b'{"kind": "REPLY", "output": "Thanks!"}\n', r"\(answers without what they answer: no prompt"),
+        ("pairs.jsonl", b'{"input": "Hi", "output": "Thanks!"}\n', r"\(no known session format\)"),
         ("empty.jsonl", b"", r"not a session log: .*empty.jsonl"),
         ("nul\0byte", None, "not a path: "),
     ],

@@ -3,11 +3,30 @@
 from pathlib import Path
 
 from locum.sessions.claude_code.checkpoints import is_record
+from locum.sessions.json_records import head_values
+from locum.sessions.jsonl import BOM, HEAD
 
 UNKNOWN = "no known session format"
 RECORD = "the record of an Entire checkpoint, no log itself"
+NO_PROMPTS = "answers without what they answer: no prompt is kept beside them"
+
+_ANSWERS = frozenset({"output", "response", "completion", "answer"})
+_PROMPTS = frozenset(
+    {"prompt", "prompts", "input", "inputs", "instruction", "question", "query", "request", "messages", "conversations"}
+)
 
 
 def why_unread(path: Path) -> str:
-    """What kind of file it is, as the reason for which it is left aside."""
-    return RECORD if is_record(path) else UNKNOWN
+    """What kind of file it is, as the reason for which it is left aside.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if is_record(path):
+        return RECORD
+    with path.open("rb") as file:
+        head = file.read(len(BOM) + HEAD).removeprefix(BOM)[:HEAD]
+    first = next(iter(head_values(head, path)), None)
+    if not isinstance(first, dict) or not _PROMPTS.isdisjoint(first):
+        return UNKNOWN
+    return NO_PROMPTS if any(isinstance(first.get(key), str) for key in _ANSWERS) else UNKNOWN
