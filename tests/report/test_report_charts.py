@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locum.report import charts
+from locum.report import charts, figures
 from locum.report.charts import Best, Line
 from locum.types import Estimate
 
@@ -47,6 +47,14 @@ def test_dot_stands_at_its_estimate_and_reaches_over_its_interval() -> None:
     reach = next(line for line in drawing.iter("line") if line.get("class") == "reach")
     assert (reach.get("x1"), reach.get("x2")) == ("25.0%", "90.0%")
     assert [inner.get("x") for inner in drawing.iter("svg")][1] == "50.0%"
+
+
+def test_one_session_has_no_interval() -> None:
+    alone = Estimate(2.5, -15.178, 15.178, 12, 1)
+    assert figures.interval(alone, 2, signed=True) == "+2.50 (one session: no interval)"
+    drawing = ET.fromstring(charts.dot("tuned", alone, charts.linear([0, 5])))
+    reach = next(line for line in drawing.iter("line") if line.get("class") == "reach")
+    assert reach.get("x1") == reach.get("x2") == [inner.get("x") for inner in drawing.iter("svg")][1]
 
 
 def test_every_arm_verdict_and_judgement_has_a_shape_of_its_own() -> None:

@@ -97,8 +97,10 @@ def arm_mark(arm: str) -> Markup:
 
 
 def dot(arm: str, estimate: Estimate, scale: Scale) -> Markup:
-    """An estimate and its interval on `scale`. Hidden from screen readers: the next cell says it."""
-    x, low, high = (f"{scale.at(v)}%" for v in (estimate.estimate, estimate.low, estimate.high))
+    """An estimate and its interval on `scale`; the estimate alone where one session has none. Hidden from screen
+    readers: the next cell says it."""
+    ends = (estimate.estimate,) * 2 if estimate.sessions == 1 else (estimate.low, estimate.high)
+    x, low, high = (f"{scale.at(v)}%" for v in (estimate.estimate, *ends))
     grid = Markup("").join(
         Markup('<line class="grid{}" x1="{x}" x2="{x}" y1="0" y2="100%"/>').format(
             Markup(" nought") if tick == 0 and scale.low < 0 else "", x=f"{scale.at(tick)}%"

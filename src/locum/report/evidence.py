@@ -150,7 +150,7 @@ def _plot(
 ) -> Plot | None:
     if not arms:
         return None
-    ends = [value for e in arms.values() for value in (e.estimate, e.low, e.high)]
+    ends = [v for e in arms.values() for v in ((e.estimate,) if e.sessions == 1 else (e.estimate, e.low, e.high))]
     rows = []
     for arm, estimate in arms.items():
         compared = _compared(arm)

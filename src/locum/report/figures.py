@@ -7,6 +7,7 @@ from pathlib import PurePath
 from locum.types import Estimate
 
 MINUS = "\N{MINUS SIGN}"
+ONE_SESSION = "one session: no interval"
 
 
 def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
@@ -26,8 +27,10 @@ def digits_for(values: Sequence[float]) -> int:
 
 
 def interval(estimate: Estimate, digits: int, *, signed: bool = False) -> str:
-    """`0.68 [0.55, 0.79]`."""
+    """`0.68 [0.55, 0.79]`; one session alone has no interval, only the whole range of the measure."""
     middle = number(estimate.estimate, digits, signed=signed)
+    if estimate.sessions == 1:
+        return f"{middle} ({ONE_SESSION})"
     return f"{middle} [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
