@@ -26,8 +26,7 @@ def writing(*folders: Path) -> Iterator[None]:
 
     with ExitStack() as locks:
         for folder in folders:
-            name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
-            path = home.home_folder() / "locks" / f"{name}.lock"
+            path = _lock_of(folder)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 locks.enter_context(FileLock(path, timeout=0))
@@ -37,3 +36,22 @@ def writing(*folders: Path) -> Iterator[None]:
                     "another folder"
                 ) from None
         yield
+
+
+def is_written(folder: Path) -> bool:
+    """Whether another process of this user writes into the folder now."""
+    from filelock import FileLock, Timeout
+
+    path = _lock_of(folder)
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_of(folder: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+    return home.home_folder() / "locks" / f"{name}.lock"

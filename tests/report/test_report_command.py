@@ -8,6 +8,8 @@ from command import Command
 from report_run import RESULTS, samples, write_run
 
 from locum.files import write_json, write_jsonl
+from locum.locks import writing
+from locum.report.inputs import read_run
 
 
 def test_a_report_is_written_anew_as_page_and_markdown(locum: Command, tmp_path: Path) -> None:
@@ -18,6 +20,17 @@ def test_a_report_is_written_anew_as_page_and_markdown(locum: Command, tmp_path:
     assert Path(written["report"]).read_text("utf-8").startswith("<!doctype html>")
     assert Path(written["markdown"]).read_text("utf-8").startswith("# relay")
     assert "no run folder" in locum("report", str(tmp_path / "nowhere")).error
+
+
+def test_a_run_in_training_is_not_said_to_be_untrained(tmp_path: Path, home: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "metrics.jsonl").unlink()
+    assert "nothing was trained" in read_run(run).gaps["metrics.jsonl"]
+    (run / ".training").mkdir()
+    assert "training was interrupted" in read_run(run).gaps["metrics.jsonl"]
+    with writing(run):
+        assert "training is under way" in read_run(run).gaps["metrics.jsonl"]
+    assert "training was interrupted" in read_run(run).gaps["metrics.jsonl"]
 
 
 def test_two_runs_are_compared_on_the_rows_that_both_were_asked(locum: Command, tmp_path: Path) -> None:

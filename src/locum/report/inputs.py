@@ -19,6 +19,7 @@ from locum.evaluation.quant_results import Ladder
 from locum.evaluation.results import Results, Sample
 from locum.evaluation.scaling.results import Scaling
 from locum.files import read_json, sha256_file
+from locum.locks import is_written
 from locum.report.tints import Answers, read_tokens
 from locum.report.voices import SHOWN, spread
 from locum.types import Drop
@@ -38,6 +39,9 @@ _LEFT_BY = {
     "evaluation/samples.jsonl": "No evaluation/samples.jsonl: there are no answers to show side by side.",
     "verdict.json": "No verdict.json: the gate has not spoken, so nothing may be handed over.",
 }
+
+UNDER_WAY = "No metrics.jsonl: training is under way, and its curve is written when it ends."
+INTERRUPTED = "No metrics.jsonl: training was interrupted; the same command goes on with it."
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -201,6 +205,8 @@ def read_run(run: Path, manifest: Mapping[str, Any] | None = None) -> Inputs:
                 "verdict.json is of another evaluation than the one that is shown here: run `locum gate` on this run."
             )
             inputs = msgspec.structs.replace(inputs, verdicts={})
+    if not (run / "metrics.jsonl").exists() and (run / ".training").is_dir():
+        gaps["metrics.jsonl"] = UNDER_WAY if is_written(run) else INTERRUPTED
     if not any((run / name).exists() for name in _LEFT_BY):
         raise RunError(f"{str(run)!r} holds no run: none of {', '.join(_LEFT_BY)} is in it")
     return inputs
