@@ -3,7 +3,7 @@
 .venv/bin/python benchmarks/training_defaults.py DATASET... [--arm NAME]... [--tokens 40000] [--seeds 1] [--json]
 
 Each DATASET is a folder that `locum extract` wrote. Of each, training rows up to `--tokens` and held-out rows up to a
-tenth of that are used (a seeded choice of rows of at most 2,048 tokens), by every arm alike. An arm differs from the
+quarter of that are used (a seeded choice of rows of at most 2,048 tokens), by every arm alike. An arm differs from the
 defaults in what its name says, and is a process of its own; time is CPU-seconds of the whole process since the first
 step, so that other work on the machine does not count.
 
@@ -90,7 +90,7 @@ def choose(dataset: Path, tokens: int, base: str, seed: int) -> tuple[list[Row],
         return chosen
 
     held_out = [*read_rows(dataset, "valid"), *read_rows(dataset, "test")]
-    return some(read_rows(dataset, "train"), tokens), some(held_out, tokens // 10)
+    return some(read_rows(dataset, "train"), tokens), some(held_out, tokens // 4)
 
 
 def measure(given: argparse.Namespace, arm: str) -> dict[str, Any]:
