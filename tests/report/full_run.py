@@ -68,7 +68,8 @@ def losses(of: list[Sample]) -> pl.DataFrame:
                     line = dict.fromkeys(nll.SCHEMA) | {"row": sample.row, "session": sample.session, "arm": arm}
                     line |= {"lineage": sample.lineage, "family": sample.family, "model": arm, "context": context}
                     line |= {"position": position, "token": 1, "start": int(end) - len(piece), "end": int(end)}
-                    lines.append(line | {"text": piece, "class": "other", "loss": loss, "rank": 1})
+                    class_ = "template" if piece == "<|im_end|>" else "other"
+                    lines.append(line | {"text": piece, "class": class_, "loss": loss, "rank": 1})
     return pl.DataFrame(lines, schema=nll.SCHEMA)
 
 

@@ -135,10 +135,11 @@ def test_every_token_of_the_answer_is_there_and_tinted(run: Path) -> None:
     answers = {row: "".join(part["text"]) for (row,), part in whole.group_by("row", maintain_order=True)}
     for exchange, sample in zip(shown.shown, spread(samples(23)), strict=False):
         agent = exchange.voices[0]
-        assert "".join(segment.text for segment in agent.text) == answers[sample.row]
+        assert "".join(segment.text for segment in agent.text) + "<|im_end|>" == answers[sample.row]
         assert agent.calls == ()
         assert {segment.tint for segment in agent.text} >= {"much-harder"}
         assert agent.effect is not None
+        assert "im_end" not in agent.effect
     assert all(exchange.voices[0].effect is None for exchange in shown.folded)
 
 
@@ -158,7 +159,7 @@ def test_tokens_of_one_character_are_one_piece(tmp_path: Path) -> None:
     nll.write(split, tmp_path / "nll.parquet")
     (row,) = pieces["row"].unique().to_list()
     tokens = read_tokens(tmp_path / "nll.parquet", [row])[row]
-    assert len(tokens) == len(pieces) // 2 - 1
+    assert len(tokens) == len(pieces) // 2 - 2, "one joined, and the end of turn is no word"
     assert tokens[0].gain == pytest.approx(-2.5 + 1.8)
     assert read_tokens(tmp_path / "nll.parquet", ["another"]) == {}
 

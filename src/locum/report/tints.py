@@ -20,7 +20,7 @@ MUCH = 2.0
 _NAMED = 3
 """Tokens that the sentence names on either side."""
 _ARMS = ("base", "tuned")
-_COLUMNS = ("row", "arm", "context", "position", "text", "loss")
+_COLUMNS = ("row", "arm", "context", "position", "text", "class", "loss")
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -41,14 +41,14 @@ class Token(msgspec.Struct, frozen=True):
 
 
 Answers = Mapping[str, tuple[Token, ...]]
-"""Row -> its tokens, in order; joined they are the answer as the chat template writes it."""
+"""Row -> its tokens, in order; joined they are the answer as the chat template writes it, without its end of turn."""
 
 
 def read_tokens(path: Path, rows: Collection[str]) -> Answers:
     """The tokens of these rows' answers out of `evaluation/nll.parquet`.
 
-    Rows that were not scored under both models are left out; all of them, where the table of an earlier version holds
-    no texts.
+    The end of turn is the template's and no word of the answer. Rows that were not scored under both models are left
+    out; all of them, where the table of an earlier version holds no texts.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -62,15 +62,17 @@ def read_tokens(path: Path, rows: Collection[str]) -> Answers:
         .filter(pl.col("context") == CONTEXT_OWN, pl.col("row").is_in(list(rows)), pl.col("text").is_not_null())
         .collect()
     )
-    base, tuned = (own.filter(pl.col("arm") == arm).select("row", "position", "text", "loss") for arm in _ARMS)
+    base, tuned = (own.filter(pl.col("arm") == arm).select("row", "position", "text", "class", "loss") for arm in _ARMS)
     found: dict[str, list[Token]] = defaultdict(list)
     joined = base.join(tuned, on=("row", "position"), suffix="_tuned").sort("row", "position")
-    for row, text, before, after in joined.select("row", "text", "loss", "loss_tuned").iter_rows():
+    last: dict[str, str | None] = {}
+    for row, text, class_, before, after in joined.select("row", "text", "class", "loss", "loss_tuned").iter_rows():
         tokens, gain = found[row], before - after
         if not text and tokens:  # a later token of one character: the character is worth all of them
             gain, text = tokens[-1].gain + gain, tokens.pop().text
         tokens.append(Token(text, gain))
-    return {row: tuple(tokens) for row, tokens in found.items()}
+        last[row] = class_
+    return {row: tuple(tokens[:-1] if last[row] == "template" else tokens) for row, tokens in found.items()}
 
 
 def spans(tokens: Sequence[Token]) -> list[tuple[int, int, str]]:

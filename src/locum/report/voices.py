@@ -201,7 +201,7 @@ def _exchange(sample: Sample, favourites: Favourites, tokens: Sequence[tints.Tok
 
 
 def _tinted(voice: Voice, answer: Answer, tokens: Sequence[tints.Token]) -> Voice:
-    """The agent's answer as the model was asked to write it, calls and end of turn included, every token tinted."""
+    """The agent's answer as the model was asked to write it, calls included, every token tinted."""
     whole = "".join(token.text for token in tokens)
     text = _cut(whole, ANSWER_LIMIT)
     return msgspec.structs.replace(
