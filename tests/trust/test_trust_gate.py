@@ -84,7 +84,8 @@ def test_thin_evidence_is_insufficient_however_good_or_bad(rows: int, sessions: 
     assert verdict.sessions_needed is not None
     assert verdict.sessions_needed + sessions >= 12
     assert verdict.recordings_needed == 4 * verdict.sessions_needed
-    assert str(verdict.sessions_needed) in verdict.reason
+    assert f"about {verdict.sessions_needed} more held-out sessions" in verdict.reason
+    assert "may settle it for this model" in verdict.reason
 
 
 def test_no_row_at_all() -> None:

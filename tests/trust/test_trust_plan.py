@@ -73,6 +73,7 @@ def test_with_the_sessions_that_it_asks_for_one_could_pass(sessions: int, each: 
     assert plan(rows(sessions + found.sessions_needed, each)).can_pass
     assert not plan(rows(sessions + found.sessions_needed - 1, each)).can_pass
     assert found.recordings_needed == found.sessions_needed * 5
+    assert f"faultless model could pass: it would take one about {found.sessions_needed} more" in found.reason
 
 
 @pytest.mark.parametrize(("sessions", "each"), [(1, 1), (1, 40), (2, 20), (12, 4), (60, 2)])

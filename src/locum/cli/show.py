@@ -94,7 +94,7 @@ def verdicts(voice: Output, found: dict[str, Any]) -> None:
     voice.say("may it be trusted?", style="bold")
     for family, verdict in found.items():
         needed = verdict["sessions_needed"]
-        short = f" ({needed} held-out sessions short)" if needed else ""
+        short = f" (this model is {count(needed, 'held-out session')} short)" if needed else ""
         voice.say(f"  {family:<14} {verdict['verdict']}{short}")
         voice.say(f"    {verdict['reason']}")
         if verdict["route"]:

@@ -320,7 +320,8 @@ def _points(share: float) -> str:
 
 
 def _more(sessions: int, needed: int, test_share: float) -> str:
-    text = f"about {needed} more held-out sessions ({_recordings(needed, test_share)} more recorded) may settle it"
+    recorded = _recordings(needed, test_share)
+    text = f"about {needed} more held-out sessions ({recorded} more recorded) may settle it for this model"
     if sessions + needed < PLAN_SESSIONS:
         text += f"; plan for {PLAN_SESSIONS} held-out ones in all"
     return text

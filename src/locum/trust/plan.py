@@ -132,4 +132,4 @@ def _reason(
     if needed is None:
         share = len(judged) / len(decided)
         return f"the log verifies {share:.0%} of its decisions; the gate needs {MIN_VERIFIED:.0%}, whoever answers"
-    return f"not even a faultless model could pass: about {needed} more held-out sessions are needed"
+    return f"not even a faultless model could pass: it would take one about {needed} more held-out sessions"
