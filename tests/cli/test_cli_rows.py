@@ -4,7 +4,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command import Command
+
+from locum.cli.output import Output
+from locum.cli.rows import PROMPT_SHOWN, show_rows
+from locum.types import Message, Row, ToolCall
+
+
+def test_long_prompts_are_shortened_and_calls_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    call = ToolCall("1", "search", {"query": 'a "b"', "all": True, "by": None})
+    messages = (
+        Message("system", "p" * (PROMPT_SHOWN + 1_234)),
+        Message("assistant", "r" * (PROMPT_SHOWN + 1_234), tool_calls=(call,)),
+    )
+    row = Row(id="1" * 64, session="s", lineage="s", turn=0, family="reply", messages=messages)
+    with Output(json=False, quiet=False, debug=False) as voice:
+        show_rows(voice, [row], mask=False, base="")
+    said = "".join(capsys.readouterr().out.split())
+    assert said.count("p" * PROMPT_SHOWN + "...(1,234charactersmore;--jsonhasall)") == 1
+    assert "r" * (PROMPT_SHOWN + 1_234) + 'callssearch{"query":"a\\"b\\"","all":true,"by":null}' in said
 
 
 def test_rows_and_drops_are_found_by_what_is_known_of_them(locum: Command, logs: Path) -> None:

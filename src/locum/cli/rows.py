@@ -11,8 +11,10 @@ from locum.cli.output import Debug, Json, Output, Quiet
 
 if TYPE_CHECKING:
     from locum.dataset.stats import Stats
-    from locum.types import Drop, Row
+    from locum.types import Drop, Message, Row
 
+PROMPT_SHOWN = 600
+"""Characters that are shown of one message of a prompt; the response is what a row is looked at for."""
 _SPLITS = ("train", "valid", "test")
 
 
@@ -52,7 +54,7 @@ def rows(
             voice.result({"shown": len(dropped), "of": of, "drops": msgspec.to_builtins(dropped)})
         else:
             found, of = _found(folder, stats, family, id_, split, limit)
-            _show(voice, found, mask, base)
+            show_rows(voice, found, mask=mask, base=base)
             if not found and family is not None:
                 voice.say(f"no row of family {family} in {split}: look with --split all")
             elif of > len(found):
@@ -118,13 +120,16 @@ def _known(name: str | None, counts: Mapping[str, int], otherwise: str) -> None:
         raise DatasetError(f"{otherwise} {name!r}; there are: {there}")
 
 
-def _show(voice: Output, found: list["Row"], mask: bool, base: str) -> None:
+def show_rows(voice: Output, found: list["Row"], *, mask: bool, base: str) -> None:
+    """The rows' messages, long prompts shortened; with `mask` all of each as `base` is given it, what the loss covers
+    in «».
+    """
     if not mask:
         for row in found:
             _heading(voice, row)
-            for message in row.messages:
-                calls = "".join(f"\n    calls {call.name} {call.arguments}" for call in message.tool_calls)
-                voice.say(f"  {message.role}: {message.content}{calls}")
+            for place, message in enumerate(row.messages, 1):
+                shown = message.content if place == len(row.messages) else _shortened(message.content)
+                voice.say(f"  {message.role}: {shown}{_calls(message)}")
         return
     from locum.training.base import resolve_base
     from locum.training.chat_template import Renderer
@@ -137,6 +142,18 @@ def _show(voice: Output, found: list["Row"], mask: bool, base: str) -> None:
         _heading(voice, row)
         voice.say(f"{decode(before)}«{decode(covered)}»")
         voice.say(f"  the loss covers {len(covered)} of {len(encoded.tokens)} tokens")
+
+
+def _shortened(text: str) -> str:
+    left = len(text) - PROMPT_SHOWN
+    return text if left <= 0 else f"{text[:PROMPT_SHOWN]} ... ({left:,} characters more; --json has all)"
+
+
+def _calls(message: "Message") -> str:
+    import msgspec
+
+    said = ((call.name, msgspec.json.encode(call.arguments).decode()) for call in message.tool_calls)
+    return "".join(f"\n    calls {name} {arguments}" for name, arguments in said)
 
 
 def _heading(voice: Output, row: Any) -> None:
