@@ -18,7 +18,7 @@ _GROWTH = 64 * 2**20
 def steady_heap() -> Iterator[None]:
     """While it lasts, memory that a step frees stays with the process, and old objects are not looked through.
 
-    glibc gives blocks of more than 128 KiB to 32 MiB back to the system when they are freed, so that each of a step's
+    glibc gives large blocks back to the system when they are freed, so that each of a step's
     activations is mapped, zeroed and faulted in anew (20,000 page faults a step). The memory stays with the process
     afterwards, too, where `mallopt` is known; elsewhere nothing changes. Python's collector goes through every object
     of the imported libraries each time enough of a step's have been made; they are set aside until the end.
