@@ -117,7 +117,7 @@ def test_a_failed_write_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pyte
     def full(message: Message) -> EncodedMessage:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("locum.dataset.build.encode_message", full)
+    monkeypatch.setattr("locum.dataset.facts.encode_message", full)
     with pytest.raises(OSError, match="No space"):
         write(folder, small_sessions()[1:])
     assert read(folder) == before

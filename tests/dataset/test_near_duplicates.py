@@ -210,7 +210,7 @@ def leaks_of(folder: Path, dataset: dict[Split, list[Row]]) -> list[Leak]:
     for split in SPLITS:
         rows = dataset.get(split, [])
         (folder / f"{split}.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in rows))
-        for row, (_, second) in zip(rows, both_signatures(rows), strict=True):
+        for row, (_, second) in zip(rows, both_signatures(map(question_and_answer, rows)), strict=True):
             signed.add(row.id, second)
     return leaks(folder, signed)
 

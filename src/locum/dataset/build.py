@@ -9,11 +9,12 @@ from locum.dataset.context import Window
 from locum.dataset.contrast import CONTRASTED, After, Contrast, aftermath, contrast_of
 from locum.dataset.details import Held
 from locum.dataset.documents import Handling, Standing, find_standing, in_force
+from locum.dataset.facts import Facts
 from locum.dataset.families import FamilyRules, family_of
 from locum.dataset.legibility import judge
-from locum.dataset.near_duplicates import Signature, both_signatures
+from locum.dataset.near_duplicates import compared
 from locum.dataset.once import OncePerMessage
-from locum.dataset.store import assemble_row, encode_message, encode_tools
+from locum.dataset.store import assemble_row, encode_tools
 from locum.dataset.turns import Step, Turn, steps
 from locum.errors import DatasetError
 from locum.files import digest
@@ -22,7 +23,6 @@ from locum.settings import FamilyRule
 from locum.types import ENDORSED, Drop, Message, Row, Session, Tier, Usage
 
 _EXCERPT = 200
-_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +89,8 @@ class BuiltSession(msgspec.Struct, frozen=True, array_like=True):
     turns: tuple[Built, ...]
     lines: tuple[bytes, ...]
     """The rows among the turns, as `encode_row` writes them."""
-    signatures: tuple[tuple[Signature, Signature], ...]
-    """Theirs, to cluster and to look for leaks by."""
+    texts: tuple[tuple[str, str], ...]
+    """Their questions and answers, to be signed (`near_duplicates.both_signatures`)."""
     standing: tuple[Standing, ...]
     provider: str = ""
     model: str = ""
@@ -131,7 +131,7 @@ def build_session(session: Session, options: Options) -> BuiltSession:
         session.lineage,
         tuple(built),
         tuple(walk.lines),
-        tuple(both_signatures(walk.rows)),
+        tuple(walk.texts),
         standing,
         session.provider or "unknown",
         model_of(session),
@@ -145,15 +145,15 @@ class _Walk:
         self._session, self._standing, self._options = session, standing, options
         self._tools = digest(session.tools)
         self._encoded_tools = encode_tools(session.tools)
-        self._content = OncePerMessage(_content)
-        self._encoded = OncePerMessage(encode_message)
+        self._facts = OncePerMessage(Facts)
         self._rules = FamilyRules(options.families)
         self._held = Held(session)
         self._after: dict[int, After] | None = None
         self.window = Window(options.context_chars, options.response_chars)
-        self.rows: list[Row] = []
         self.lines: list[bytes] = []
         """The rows as they are written."""
+        self.texts: list[tuple[str, str]] = []
+        """Their questions and answers."""
 
     def row(self, turn: Turn) -> Made | str:
         """The turn's row, or the reason why it has none."""
@@ -168,7 +168,8 @@ class _Walk:
         if self._held.missing(turn, prompt):
             return "rests_on_missing"
         messages = (*prompt, turn.response)
-        content = sha256(b"".join(self._content.of(messages))).hexdigest()
+        facts = self._facts.of(messages)
+        content = sha256(b"".join([known.content for known in facts])).hexdigest()
         structure, family = self._families(turn, prompt)
         row = Row(
             id=digest([structure, content, self._tools]),
@@ -188,8 +189,8 @@ class _Walk:
             refines=None if family == structure else structure,
             documents=in_force(self._standing, turn.index),
         )
-        self.rows.append(row)
-        self.lines.append(assemble_row(row, self._encoded.of(messages), self._encoded_tools))
+        self.lines.append(assemble_row(row, [known.encoded for known in facts], self._encoded_tools))
+        self.texts.append(compared(messages, lambda at: facts[at].levelled))
         return Made(
             id=row.id,
             content=bytes.fromhex(content)[:16],
@@ -225,13 +226,6 @@ def _tier(session: Session, turn: Turn) -> Tier:
         return "recorded"
     calls = turn.response.tool_calls
     return "verified" if signals or (calls and len(turn.results) == len(calls)) else "recorded"
-
-
-def _content(message: Message) -> bytes:
-    """The same for two messages that differ in spacing and in the ids of their calls alone."""
-    calls = [[call.name, call.arguments] for call in message.tool_calls]
-    content = [message.role, " ".join(message.content.split()), calls]
-    return sha256(_ENCODER.encode(content)).digest()
 
 
 def model_of(session: Session) -> str:

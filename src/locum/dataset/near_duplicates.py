@@ -16,14 +16,17 @@ A row is kept as 512 bytes: the low bytes of 256 minima of its question's hashes
 minwise hashing: Li and König, WWW 2010; the minima by `rensa`). Rows that agree in one of 64 bands, of four bytes
 from each part, are compared by the estimate that their bytes give, at a threshold below the true one, so that
 hardly a true pair is missed: of 20,000 planted at 0.8 in both parts, none.
+
+The leak check has signatures of its own, by other hashes and of 96 minima a part: it compares texts in the end, so that
+it needs no good estimate, only every true pair among its candidates (of the same 20,000, all are).
 """
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,7 +35,7 @@ from numpy.typing import NDArray
 
 from locum.dataset.split import SPLITS
 from locum.dataset.store import iterate_rows, row_ids
-from locum.types import Message, Row, Split
+from locum.types import Message, Row, Split, ToolCall
 
 THRESHOLD = 0.8
 """Jaccard similarity from which two questions, and two answers, are nearly the same."""
@@ -44,18 +47,37 @@ QUESTION_CHARS = 200
 """A question goes back over earlier messages until it has as many characters."""
 
 Signature = bytes
-"""512 bytes; equal questions and answers have equal signatures, on every machine, for one version of `rensa`."""
-_SLOTS = 256
-_BANDS = 64
-_ESTIMATE = 0.7
-"""What an estimate must reach: its standard error at `THRESHOLD` is below 0.025."""
+"""Eight bytes a band; equal questions and answers have equal signatures, on every machine, for one version of
+`rensa`."""
+_BAND = 8
+"""Bytes of a band: it is compared as one number of 64 bits."""
+
+
+class _Sketch(NamedTuple):
+    """How signatures are made and compared."""
+
+    seed: int
+    slots: int
+    """Minima of each part."""
+    wide: int
+    """Of a part's minima in a band: at most half of `_BAND`."""
+    estimate: float
+    """What an estimate of both parts must reach."""
+
+    @property
+    def bands(self) -> int:
+        return self.slots // self.wide
+
+
+_FIRST = _Sketch(seed=1, slots=256, wide=4, estimate=0.7)
+"""The standard error of its estimate at `THRESHOLD` is below 0.025."""
+_SECOND = _Sketch(seed=2, slots=96, wide=3, estimate=0.6)
+"""Below 0.041; a pair at `THRESHOLD` agrees in none of its 32 bands with odds of 1 in 17,000."""
 _WITHIN = 16
 """How many rows before it in a bucket a row is compared with: whoever is further back in a crowded bucket is like
 those in between, or in other buckets too."""
 _AT_ONCE = 1 << 13
 """Pairs that are compared, or rows that are read, at a time: a signature of each takes 4 MiB."""
-_SEED = 1
-_SECOND_SEED = 2
 _TOGETHER = 16
 """Rows that are signed at once: more would not stay in the processor's cache."""
 _BASE = 0x9E3779B97F4A7C15
@@ -81,12 +103,16 @@ class Leak(msgspec.Struct, frozen=True):
 
 def signatures(rows: Sequence[Row]) -> list[Signature]:
     """What `clusters` needs of each row; of many together they cost half of what they cost one by one."""
-    return [signature for (signature,) in _signatures(map(question_and_answer, rows), _SEED)]
+    return [signature for (signature,) in _signatures(map(question_and_answer, rows), _FIRST)]
 
 
-def both_signatures(rows: Sequence[Row]) -> list[tuple[Signature, Signature]]:
-    """Of each row what `clusters` needs, and what `leaks` does, by other hashes."""
-    return [(first, second) for first, second in _signatures(map(question_and_answer, rows), _SEED, _SECOND_SEED)]
+def both_signatures(texts: Iterable[tuple[str, str]]) -> list[tuple[Signature, Signature]]:
+    """What `clusters` needs of each row, and what `leaks` does.
+
+    Args:
+        texts: `question_and_answer` of each row; those of several sessions at once cost less.
+    """
+    return [(first, second) for first, second in _signatures(texts, _FIRST, _SECOND)]
 
 
 class Signed:
@@ -114,10 +140,10 @@ class Signed:
         assert np.array_equal(ids[found], wanted)
         place = np.full(len(ids), -1)
         place[found] = np.arange(len(found))
-        table = np.empty((len(found), 2 * _SLOTS), np.uint8)
+        table = np.empty((len(found), _SECOND.bands * _BAND), np.uint8)
         self._file.seek(0)
         for at in range(0, len(ids), _AT_ONCE):
-            some = _table(self._file.read(_AT_ONCE * 2 * _SLOTS))
+            some = _table(self._file.read(_AT_ONCE * table.shape[1]), _SECOND)
             to = place[at : at + len(some)]
             table[to[to >= 0]] = some[to >= 0]
         return table
@@ -139,12 +165,12 @@ def clusters(signatures: bytes | bytearray) -> list[int]:
     Returns:
         for each row the index of the first row of its cluster: its own, where it is like none before it.
     """
-    table = _table(signatures)
+    table = _table(signatures, _FIRST)
     parent = np.arange(len(table))
     for earlier, later in _neighbours(table):
         apart = parent[earlier] != parent[later]
         earlier, later = earlier[apart], later[apart]
-        alike = _alike(table, earlier, later)
+        alike = _alike(table, earlier, later, _FIRST)
         if not alike.any():
             continue
         for one, other in zip(earlier[alike].tolist(), later[alike].tolist(), strict=True):
@@ -176,7 +202,7 @@ def leaks(folder: Path, signed: Signed) -> list[Leak]:
     pairs: set[tuple[int, int]] = set()
     table = signed.of(id for some in ids for id in some)
     for earlier, later in _neighbours(table, across=split_at):
-        alike = _alike(table, earlier, later)
+        alike = _alike(table, earlier, later, _SECOND)
         pairs.update(zip(later[alike].tolist(), earlier[alike].tolist(), strict=True))
     wanted = {at for pair in pairs for at in pair}
     found = []
@@ -196,17 +222,42 @@ def question_and_answer(row: Row, least: int = QUESTION_CHARS) -> tuple[str, str
 
     The question goes back over messages before the agent's last until it has `least` characters.
     """
+    return compared(row.messages, lambda at: _levelled(row.messages[at]), least)
+
+
+def compared(messages: Sequence[Message], level: Callable[[int], str], least: int = QUESTION_CHARS) -> tuple[str, str]:
+    """`question_and_answer` of a row, for whoever keeps the levelled texts of its messages.
+
+    Args:
+        messages: the row's.
+        level: `levelled` of the message at this place among them.
+        least: characters that a question has, where there are as many.
+    """
     parts: list[str] = []
     chars = 0
     answered = False
-    for message in reversed(row.prompt):
-        answered = answered or message.role == "assistant"
+    for at in range(len(messages) - 2, -1, -1):
+        role = messages[at].role
+        answered = answered or role == "assistant"
         if answered and chars >= least:
             break
-        if message.role != "system":
-            parts.append(_levelled(message))
+        if role != "system":
+            parts.append(level(at))
             chars += len(parts[-1])
-    return " ".join(reversed(parts)), _levelled(row.response)
+    return " ".join(reversed(parts)), level(len(messages) - 1)
+
+
+def levelled(content: str, calls: Sequence[ToolCall]) -> str:
+    """A message's text and calls in one spelling.
+
+    Args:
+        content: its text, each stretch of white space levelled to a blank or not.
+        calls: its calls.
+    """
+    parts = [content]
+    for call in calls:
+        parts += (call.name, _ENCODER.encode(call.arguments).decode())
+    return " ".join(" ".join(parts).casefold().split())
 
 
 def jaccard(one: str, other: str) -> float:
@@ -224,31 +275,32 @@ def _pieces(text: str) -> set[str]:
 
 
 def _levelled(message: Message) -> str:
-    parts = [message.content]
-    for call in message.tool_calls:
-        parts += (call.name, _ENCODER.encode(call.arguments).decode())
-    return " ".join(" ".join(parts).casefold().split())
+    return levelled(message.content, message.tool_calls)
 
 
-def _signatures(texts: Iterable[tuple[str, str]], *seeds: int) -> Iterator[tuple[Signature, ...]]:
-    """Of each question and answer, one by each seed's hashes."""
+def _signatures(texts: Iterable[tuple[str, str]], *sketches: _Sketch) -> Iterator[tuple[Signature, ...]]:
+    """Of each question and answer, one by each sketch."""
     coming = iter(texts)
     while some := list(islice(coming, _TOGETHER)):
         pieces = [_pieces_of(text) for pair in some for text in pair]
         ends = [0, *accumulate(map(len, pieces))]
         hashes = _mixed(np.concatenate(pieces))
-        yield from zip(*(_minima(hashes, ends, seed) for seed in seeds), strict=True)
+        yield from zip(*(_minima(hashes, ends, sketch) for sketch in sketches), strict=True)
 
 
-def _minima(hashes: NDArray[np.uint64], ends: list[int], seed: int) -> list[Signature]:
+def _minima(hashes: NDArray[np.uint64], ends: list[int], sketch: _Sketch) -> list[Signature]:
     """The signatures of texts, two by two, whose pieces' hashes are given one after the other."""
     minima = array("I")
-    for row in rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, ends, _SLOTS, seed).to_rows():
+    rows = rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, ends, sketch.slots, sketch.seed).to_rows()
+    for row in rows:
         minima.fromlist(row)  # several times as fast as an array of numpy's from lists
-    low = np.frombuffer(minima, np.uint32).astype(np.uint8)
-    # Band by band: four bytes of the question's, four of the answer's.
-    table = low.reshape(-1, 2, _BANDS, _SLOTS // _BANDS).swapaxes(1, 2).reshape(-1, 2 * _SLOTS)
-    return list(map(bytes, table))
+    low = np.frombuffer(minima, np.uint32).astype(np.uint8).reshape(-1, 2, sketch.bands, sketch.wide)
+    # Band by band: bytes of the question's, as many of the answer's, and noughts where there is room.
+    table = np.zeros((len(low), sketch.bands, _BAND), np.uint8)
+    table[:, :, : sketch.wide] = low[:, 0]
+    table[:, :, sketch.wide : 2 * sketch.wide] = low[:, 1]
+    raw, size = table.tobytes(), sketch.bands * _BAND
+    return [raw[at : at + size] for at in range(0, len(raw), size)]
 
 
 def _pieces_of(text: str) -> NDArray[np.uint64]:
@@ -291,8 +343,8 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values
 
 
-def _table(signatures: bytes | bytearray) -> NDArray[np.uint8]:
-    return np.frombuffer(signatures, np.uint8).reshape(-1, 2 * _SLOTS)
+def _table(signatures: bytes | bytearray, sketch: _Sketch) -> NDArray[np.uint8]:
+    return np.frombuffer(signatures, np.uint8).reshape(-1, sketch.bands * _BAND)
 
 
 def _neighbours(
@@ -305,7 +357,7 @@ def _neighbours(
         across: a number for each row: only pairs of rows with different numbers count.
     """
     bands = table.view(np.uint64)
-    for band in range(_BANDS):
+    for band in range(bands.shape[1]):
         keys = bands[:, band]
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
@@ -321,13 +373,13 @@ def _neighbours(
                 yield earlier[start : start + _AT_ONCE], later[start : start + _AT_ONCE]
 
 
-def _alike(table: NDArray[np.uint8], earlier: _Indices, later: _Indices) -> NDArray[np.bool_]:
+def _alike(table: NDArray[np.uint8], earlier: _Indices, later: _Indices, sketch: _Sketch) -> NDArray[np.bool_]:
     """Whether both parts of each pair reach the estimate; of unlike minima, one low byte in 256 agrees as well."""
     # Eight bytes of a band are added up as one number: 64 times 0 or 1 fit into each of them.
-    lanes = (table[earlier] == table[later]).view(np.uint64).sum(axis=1).view(np.uint8)
-    agree = lanes.reshape(-1, 2, _SLOTS // _BANDS).sum(axis=2) / _SLOTS
+    lanes = (table[earlier] == table[later]).view(np.uint64).sum(axis=1).view(np.uint8).reshape(-1, _BAND)
+    agree = lanes[:, : 2 * sketch.wide].reshape(-1, 2, sketch.wide).sum(axis=2) / sketch.slots
     estimates = (agree - 1 / 256) / (1 - 1 / 256)
-    return np.asarray((estimates >= _ESTIMATE).all(axis=1))
+    return np.asarray((estimates >= sketch.estimate).all(axis=1))
 
 
 def _root(parent: _Indices, at: int) -> int:

@@ -193,7 +193,9 @@ def _shown(message: Message, response: Message, results: dict[str, Message]) -> 
         return Step((response,)) if response.content.strip() else None
     calls = tuple(call for call in response.tool_calls if call.id in results)
     told = (_result(call, results[call.id]) for call in calls)
-    return Step((msgspec.structs.replace(response, tool_calls=calls), *told)) if calls else None
+    if len(calls) < len(response.tool_calls):
+        response = msgspec.structs.replace(response, tool_calls=calls)
+    return Step((response, *told)) if calls else None
 
 
 def spoken(message: Message) -> Message:

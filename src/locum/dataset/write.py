@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,7 @@ from locum.dataset.card import card
 from locum.dataset.contrast import Contrast
 from locum.dataset.documents import Documents
 from locum.dataset.intake import Intake, stored_sessions
-from locum.dataset.near_duplicates import Signed, clusters, leaks
+from locum.dataset.near_duplicates import Signature, Signed, both_signatures, clusters, leaks
 from locum.dataset.notes import notes
 from locum.dataset.redaction import Numbering, Redactions, replace_marks
 from locum.dataset.split import SPLITS, assign
@@ -57,11 +58,13 @@ class _Done(msgspec.Struct, frozen=True, array_like=True):
     """A session that has been built, its rows waiting on disk."""
 
     built: BuiltSession
-    """Without the lines of its rows."""
+    """Without the lines and texts of its rows."""
     at: int
     """Where in the file of the batch its first row begins."""
     sizes: tuple[int, ...]
     """Bytes of its rows."""
+    signatures: tuple[tuple[Signature, Signature], ...]
+    """Theirs, to cluster and to look for leaks by."""
 
 
 def write_dataset(
@@ -182,7 +185,7 @@ class _Ledger:
         self.turns += len(built.turns)
         self.without_turns += not built.turns
         rows = len(self.rows)
-        of_rows = zip(done.sizes, built.signatures, strict=True)
+        of_rows = zip(done.sizes, done.signatures, strict=True)
         for turn in built.turns:
             self.narration += turn.narrates
             row = turn.row
@@ -252,14 +255,18 @@ def _build(batch: Sequence[_Item], options: Options, folder: Path) -> bytes:
     """The number of the file in which the rows wait, and every session of a batch as `_Done`; as MessagePack they
     travel faster than pickled."""
     decoder = msgspec.json.Decoder(Session)
+    sessions = []
+    for item in batch:
+        session = decoder.decode(replace_marks(item.frame.unpack(), item.placeholders))
+        sessions.append(build_session(msgspec.structs.replace(session, id=item.id, lineage=item.lineage), options))
+    signed = iter(both_signatures(texts for built in sessions for texts in built.texts))
     done = []
     with waiting_file(folder) as (number, rows):
-        for item in batch:
-            session = decoder.decode(replace_marks(item.frame.unpack(), item.placeholders))
-            built = build_session(msgspec.structs.replace(session, id=item.id, lineage=item.lineage), options)
+        for built in sessions:
             at = rows.tell()
             sizes = tuple(rows.write(line + b"\n") for line in built.lines)
-            done.append(_Done(msgspec.structs.replace(built, lines=()), at, sizes))
+            signatures = tuple(islice(signed, len(sizes)))
+            done.append(_Done(msgspec.structs.replace(built, lines=(), texts=()), at, sizes, signatures))
     return msgspec.msgpack.encode((number, done))
 
 
