@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -77,6 +78,16 @@ class SessionNote(msgspec.Struct, frozen=True, array_like=True):
     """What the marks in it say, in order of appearance: its secrets get their numbers without its being looked at."""
 
 
+class _Reader(threading.local):
+    """What unpacks frames: it takes longer to make than a short session takes it, and serves one thread."""
+
+    def __init__(self) -> None:
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_reader = _Reader()
+
+
 class Frame(msgspec.Struct, frozen=True):
     """Where a session lies, for whoever unpacks it."""
 
@@ -91,7 +102,7 @@ class Frame(msgspec.Struct, frozen=True):
             DatasetError: the file is damaged; it is removed, so that its logs are read again.
         """
         try:
-            return zstandard.decompress(bundles.read(self.path, self.at, self.size))
+            return _reader.decompress(bundles.read(self.path, self.at, self.size))
         except zstandard.ZstdError:
             Path(self.path).unlink(missing_ok=True)
             raise DatasetError(f"{self.path} was damaged and is removed: give the same command again") from None

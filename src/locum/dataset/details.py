@@ -64,7 +64,8 @@ class Held:
         self._session = session
         self._at = 0
         self._tools: str | None = None
-        self._text = OncePerMessage(_text)
+        self._raw = OncePerMessage(lambda message: _lowered(_text(message)))
+        self._text = OncePerMessage(lambda message: _text(message).lower())
         self._asked = OncePerMessage(_asked)
         self._scan: BytesAhoCorasick | None = None
         self._words = _Index(session.messages)
@@ -84,9 +85,12 @@ class Held:
         words, quotes = self._asked(turn.message)
         if not words and not quotes:
             return ()
-        shown = self._shown(prompt)
-        words = {word for word in words if word not in shown}
-        quotes = [quote for quote in quotes if not any(line in shown for line in quote)]
+        if words:
+            raw = b"\n".join((_lowered(self._schemas()), *self._raw.of(prompt)))
+            words = {word for word in words if word.encode() not in raw}
+        if quotes:
+            shown = "\n".join((self._schemas().lower(), *self._text.of(prompt)))
+            quotes = [quote for quote in quotes if not any(line in shown for line in quote)]
         if not words and not quotes:
             return ()
         before = self._before(turn)
@@ -122,10 +126,10 @@ class Held:
             if word is not None and word.end() == end and _begins_word(raw, start):
                 yield word[0]
 
-    def _shown(self, prompt: Sequence[Message]) -> str:
+    def _schemas(self) -> str:
         if self._tools is None:
-            self._tools = msgspec.json.encode(self._session.tools).decode().lower()
-        return "\n".join((self._tools, *self._text.of(prompt)))
+            self._tools = msgspec.json.encode(self._session.tools).decode()
+        return self._tools
 
 
 def _lowered(text: str) -> bytes:
@@ -146,7 +150,7 @@ def _begins_word(raw: bytes, at: int) -> bool:
 def _text(message: Message) -> str:
     texts = [message.content]
     texts += (text for call in message.tool_calls for _, text in _named(call.arguments))
-    return "\n".join(texts).lower()
+    return "\n".join(texts)
 
 
 class _Index:

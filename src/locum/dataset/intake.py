@@ -5,12 +5,14 @@ there, and put away compressed (`locum.dataset.cache`). What comes out does not 
 or where they ran.
 """
 
+import hashlib
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 import zstandard
@@ -31,8 +33,21 @@ from locum.types import BadLine, Lines
 
 _BATCH = 1024 * 1024
 """Bytes of logs that are read together."""
+_PIECE = 1 << 17
+"""Bytes of a log that are read at once to be hashed; more than `registry.BEGINNING`."""
 _LEVEL = 1
 """Of compression: what is written is read once, soon."""
+
+
+class _Writers(threading.local):
+    """What writes sessions: each takes longer to make than a short session takes it, and serves one thread."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=_LEVEL).compress
+        self.encode = msgspec.json.Encoder().encode
+
+
+_writers = _Writers()
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -165,15 +180,24 @@ def take_in_log(
     before = stamp(log)
     now = time.time_ns()
     try:
-        with local(log) as path:
-            reading = read_file(path, str(log), agents)
+        with local(log) as path, path.open("rb", buffering=_PIECE) as file:
+            beginning = file.read(_PIECE)
+            reading = read_file(path, str(log), agents, beginning)
             if isinstance(reading, Skipped):
                 return reading
-            sha256 = files.sha256_file(path)
+            sha256 = _hashed(beginning, file)
     except OSError as error:
         return Skipped(str(log), f"cannot be read: {error.strerror or type(error).__name__}")
     stamps = (before, *map(stamp, reading.beside))
     return redact_reading(reading, redactor or Redactor(salt, mark), sha256, stamps, now)
+
+
+def _hashed(beginning: bytes, rest: IO[bytes]) -> str:
+    """The SHA-256 of a file of which the beginning is read already."""
+    digest = hashlib.sha256(beginning)
+    while piece := rest.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def redact_reading(
@@ -188,15 +212,13 @@ def redact_reading(
         stamps: of the log and of what was looked at beside it.
         read: when it was read, in nanoseconds since 1970.
     """
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    encoder = msgspec.json.Encoder()
     frames: list[bytes] = []
     notes: list[SessionNote] = []
     at = 0
     for session in reading.sessions:
         redacted = redactor.session(session)
-        raw = redactor.without_forged_marks(encoder.encode(redacted))
-        frame = compressor.compress(raw)
+        raw = redactor.without_forged_marks(_writers.encode(redacted))
+        frame = _writers.compress(raw)
         about = member(redacted), start_of(session), model_of(redacted)
         notes.append(SessionNote(*about, at, len(frame), len(raw), marks_in(raw)))
         frames.append(frame)

@@ -34,7 +34,7 @@ import rensa
 from numpy.typing import NDArray
 
 from locum.dataset.split import SPLITS
-from locum.dataset.store import iterate_rows, row_ids
+from locum.dataset.store import row_ids, rows_at
 from locum.types import Message, Row, Split, ToolCall
 
 THRESHOLD = 0.8
@@ -204,16 +204,21 @@ def leaks(folder: Path, signed: Signed) -> list[Leak]:
     for earlier, later in _neighbours(table, across=split_at):
         alike = _alike(table, earlier, later, _SECOND)
         pairs.update(zip(later[alike].tolist(), earlier[alike].tolist(), strict=True))
-    wanted = {at for pair in pairs for at in pair}
+    wanted = sorted({at for pair in pairs for at in pair})
+    starts = list(accumulate(map(len, ids), initial=0))
+    rows = (
+        row
+        for split, start, end in zip(SPLITS, starts, starts[1:], strict=False)
+        if (places := {at - start for at in wanted if start <= at < end})
+        for row in rows_at(folder, split, places)
+    )
+    texts = {at: (row.id, *question_and_answer(row)) for at, row in zip(wanted, rows, strict=True)}
     found = []
-    if wanted:
-        rows = (row for split in SPLITS for row in iterate_rows(folder, split))
-        texts = {at: (row.id, *question_and_answer(row)) for at, row in enumerate(rows) if at in wanted}
-        for at, like in sorted(pairs):
-            (row, *parts), (like_row, *like_parts) = texts[at], texts[like]
-            question, answer = (jaccard(one, other) for one, other in zip(parts, like_parts, strict=True))
-            if min(question, answer) >= THRESHOLD:
-                found.append(Leak(row, SPLITS[split_at[at]], like_row, SPLITS[split_at[like]], question, answer))
+    for at, like in sorted(pairs):
+        (row, *parts), (like_row, *like_parts) = texts[at], texts[like]
+        question, answer = (jaccard(one, other) for one, other in zip(parts, like_parts, strict=True))
+        if min(question, answer) >= THRESHOLD:
+            found.append(Leak(row, SPLITS[split_at[at]], like_row, SPLITS[split_at[like]], question, answer))
     return found
 
 

@@ -289,14 +289,15 @@ def _divide(
     """Write every waiting row into its split's file."""
     with ExitStack() as stack:
         out = {split: stack.enter_context((folder / f"{split}.jsonl").open("wb")) for split in SPLITS}
+        stretch = waiting.stretches()
         for row, split in zip(ledger.rows, split_of, strict=True):
-            line = waiting.line(row.file, row.at, row.size)
             if split is not None:
-                out[split].write(line)
+                stretch.add(row.file, row.at, row.size, out[split])
                 continue
-            gone = decode_row(line)
+            gone = decode_row(waiting.line(row.file, row.at, row.size))
             reason, said = "near_duplicate", excerpt(gone.response)
             ledger.drop(drops, Drop(gone.session, gone.turn, reason, said, gone.source, gone.lineage))
+        stretch.flush()
 
 
 def _placed(taken_back: Path, of_lineage: Mapping[str, Split]) -> Iterator[Contrast]:

@@ -69,16 +69,19 @@ def read_sources(sources: Sequence[Log], progress: Progress, agents: frozenset[s
     )
 
 
-def read_file(path: Path, shown: str, agents: frozenset[str] = frozenset()) -> FileReading | Skipped:
+def read_file(
+    path: Path, shown: str, agents: frozenset[str] = frozenset(), beginning: bytes | None = None
+) -> FileReading | Skipped:
     """Read one file with the reader that recognises it; whatever is wrong with it is a reason, never an exception.
 
     Args:
         path: the file.
         shown: how it is named in sessions and in accounts.
         agents: who the agent is in logs that hold several people; empty: the readers tell by the log.
+        beginning: as in `reader_of`.
     """
     try:
-        reader = reader_of(path, readers(agents))
+        reader = reader_of(path, readers(agents), beginning)
         if reader is None:
             return Skipped(shown, why_unread(path))
         reading = reader.read(path)

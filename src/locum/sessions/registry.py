@@ -1,5 +1,6 @@
 """The log formats that are known. A new one is a module of its own and one line in `READERS`."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from locum.sessions.aider import Aider
@@ -28,6 +29,7 @@ from locum.sessions.x_archive import XArchive
 __all__ = ["READERS", "FileReading", "Reader", "reader_of"]
 
 
+@lru_cache(maxsize=16)
 def readers(agents: frozenset[str] = frozenset()) -> tuple[Reader, ...]:
     """One reader of each format, in the order in which they are asked: the more particular format first.
 
@@ -61,14 +63,23 @@ def readers(agents: frozenset[str] = frozenset()) -> tuple[Reader, ...]:
 
 
 READERS = readers()
+BEGINNING = len(BOM) + HEAD
+"""Bytes of a file by which its format is recognised."""
 
 
-def reader_of(path: Path, among: tuple[Reader, ...] = READERS) -> Reader | None:
+def reader_of(path: Path, among: tuple[Reader, ...] = READERS, beginning: bytes | None = None) -> Reader | None:
     """The reader that recognises the file's content, or None.
+
+    Args:
+        path: the file.
+        among: the readers that are asked, in this order.
+        beginning: the file's first `BEGINNING` bytes, or all of it, where somebody has read them already.
 
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(len(BOM) + HEAD).removeprefix(BOM)[:HEAD]
+    if beginning is None:
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING)
+    head = beginning[:BEGINNING].removeprefix(BOM)[:HEAD]
     return next((reader for reader in among if reader.detects(head, path)), None)
