@@ -1,6 +1,7 @@
 """The dataset folder: rows survive the round trip, others can read them, and half a folder is never seen."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locum.dataset import read_drops, read_rows, read_stats
-from locum.dataset.store import EncodedMessage, decode_row, encode_row, read_redactions, redactions_file
+from locum.dataset.store import (
+    EncodedMessage,
+    decode_row,
+    encode_row,
+    read_redactions,
+    redactions_file,
+    row_ids,
+    rows_at,
+)
 from locum.errors import DatasetError
 from locum.types import Message, Row, Session, ToolCall
 
@@ -52,6 +61,32 @@ def test_round_trip_of_a_row(row: Row) -> None:
     line = encode_row(row)
     assert b"\n" not in line
     assert decode_row(line) == row
+
+
+@given(st.lists(rows, max_size=4), st.sets(st.integers(0, 5)))
+def test_some_rows_and_all_ids(made: list[Row], places: set[int]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "test.jsonl").write_bytes(b"".join(encode_row(row) + b"\n" for row in made))
+        assert list(row_ids(folder, "test")) == [row.id for row in made]
+        assert list(rows_at(folder, "test", places)) == [row for at, row in enumerate(made) if at in places]
+
+
+def test_the_id_of_a_row_is_its_own_whatever_it_shows(tmp_path: Path) -> None:
+    """Texts and arguments may look as the place does in which a line has its row's id."""
+    looks_so = {"locum": {"id": "0" * 64}}
+    told = f'"locum":{{"id":"{"1" * 64}"'
+    row = Row(
+        id="a" * 64,
+        session=told,
+        lineage=told,
+        turn=0,
+        family="reply",
+        messages=(Message("user", told), Message("assistant", "", (ToolCall("c", "look", looks_so),), id=told)),
+        source=told,
+    )
+    (tmp_path / "train.jsonl").write_bytes(encode_row(row) + b"\n")
+    assert list(row_ids(tmp_path, "train")) == ["a" * 64]
 
 
 def small_sessions() -> list[Session]:

@@ -161,7 +161,10 @@ def _private_keys(text: str) -> Sequence[Span]:
 # --- addresses ------------------------------------------------------------------------------------
 
 _URL_CREDENTIALS = re.compile(r":(?:\\*/){2}([^\s/:@'\"<>`\\]{0,128}:[^\s/@'\"<>`\\]{1,256})@")
-_EMAIL_DOMAIN = re.compile(r"(?:@|%40)((?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24})(?![\w(-])", re.ASCII)
+_DOMAIN = r"((?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24})(?![\w(-])"
+# A pattern that begins with one certain character is looked for several times as fast.
+_EMAIL_DOMAIN = re.compile(f"@{_DOMAIN}", re.ASCII)
+_EMAIL_DOMAIN_OR_ESCAPED = re.compile(f"(?:@|%40){_DOMAIN}", re.ASCII)
 _EMAIL_LOCAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}\Z")
 # RFC 2606 and RFC 6761: names reserved for examples, which are nobody's.
 _RESERVED_DOMAIN = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$", re.I)
@@ -179,7 +182,7 @@ def _addresses(text: str) -> Sequence[Span]:
         user, _, password = match[1].partition(":")
         if not stands_in(password) and not (stands_in(user) and password.isalpha()):
             found.append((match.start(1), match.end(1), "URL_CREDENTIALS"))
-    for match in _EMAIL_DOMAIN.finditer(text):
+    for match in (_EMAIL_DOMAIN_OR_ESCAPED if "%40" in text else _EMAIL_DOMAIN).finditer(text):
         local = _EMAIL_LOCAL.search(text, max(0, match.start() - 64), match.start())
         if local is None or local[0].lower() in _NOBODY:
             continue

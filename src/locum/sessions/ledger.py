@@ -96,6 +96,9 @@ class Ledger:
             code = self._codes.setdefault(fate, len(self._kinds))
             if code == len(self._kinds):
                 self._kinds.append(fate)
-        if line >= len(self._fates):
+        if line == len(self._fates):  # as most come
+            self._fates.append(code)
+            return
+        if line > len(self._fates):
             self._fates.extend(repeat(0, line + 1 - len(self._fates)))
         self._fates[line] = code

@@ -104,6 +104,8 @@ class _Segment(msgspec.Struct):
 
 def _paths(thread: Sequence[Entry], name: str, lineage: str) -> list[Branch]:
     segments, segment_of = _segments(thread)
+    if len(segments) == 1:
+        return [Branch(name, lineage, tuple(thread))]
     # The rewind after which the path that a segment is on was abandoned, None for the one that was kept.
     left: list[int | None] = []
     for number, segment in enumerate(segments):
@@ -135,10 +137,12 @@ def _leading_to(segment: _Segment, segments: Sequence[_Segment], within: Sequenc
 
 def _segments(thread: Sequence[Entry]) -> tuple[list[_Segment], list[int]]:
     """Cut a conversation at its rewinds; a segment always comes after the one above it."""
+    typed = [bool(entry.heard and entry.heard.human and not entry.sidechain) for entry in thread]
+    if sum(typed) < 2:
+        return [_Segment(None, 0, True)], [0] * len(thread)  # a rewind takes two branches with text that a human typed
     position = {entry.uuid: at for at, entry in enumerate(thread) if entry.uuid is not None}
     # Only a parent that comes before counts: logs are appended to, and so no chain can run in a circle.
     parents = [at if (at := position.get(entry.parent or "", n)) < n else None for n, entry in enumerate(thread)]
-    typed = [bool(entry.heard and entry.heard.human and not entry.sidechain) for entry in thread]
     last = list(range(len(thread)))
     for n in range(len(thread) - 1, -1, -1):
         above = parents[n]
@@ -150,6 +154,8 @@ def _segments(thread: Sequence[Entry]) -> tuple[list[_Segment], list[int]]:
         if above is not None and typed[n]:
             children.setdefault(above, []).append(n)
 
+    if all(len(siblings) < 2 for siblings in children.values()):
+        return [_Segment(None, 0, True)], [0] * len(thread)
     latest = {above: max(last[s] for s in siblings) for above, siblings in children.items()}
     segments = [_Segment(None, 0, True)]
     segment_of: list[int] = []
