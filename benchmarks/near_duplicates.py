@@ -47,7 +47,7 @@ def rows_of(source: Path) -> list[Row]:
 
 def minima(texts: list[tuple[str, str]]) -> Bytes:
     """Signatures as an array of shape (rows, part, 256)."""
-    made = b"".join(signature for (signature,) in near_duplicates._signatures(texts, 1))
+    made = b"".join(signature for (signature,) in near_duplicates._signatures(texts, near_duplicates._FIRST))
     return np.frombuffer(made, np.uint8).reshape(len(texts), 64, 2, 4).swapaxes(1, 2).reshape(len(texts), 2, 256)
 
 

@@ -226,12 +226,12 @@ def test_a_file_that_cannot_be_read_is_skipped_in_a_folder_and_refused_by_name(
     locked = conversation("locked").write(tmp_path / "b.jsonl")
     broken = conversation("broken").write(tmp_path / "c.jsonl")
 
-    def failing(path: Path, among: tuple[Reader, ...]) -> Reader | None:
+    def failing(path: Path, among: tuple[Reader, ...], beginning: bytes | None) -> Reader | None:
         if path == locked:
             raise PermissionError(13, "Permission denied")
         if path == broken:
             raise KeyError("a secret of the log")
-        return reader_of(path, among)
+        return reader_of(path, among, beginning)
 
     monkeypatch.setattr("locum.sessions.read.reader_of", failing)
     reading = read(tmp_path)
