@@ -145,6 +145,22 @@ def test_lines_of_a_file_that_nobody_has_shown_cannot_be_told_from_made_up_ones(
     assert [m.signals for m in session.messages if m.origin == "agent"] == [(), (), ("unreadable",), ()]
 
 
+def test_an_answer_with_or_after_a_line_that_is_not_utf_8_is_no_whole_one(tmp_path: Path) -> None:
+    chat = HEADER + asked("one", "ni\u00f1o") + "\nOne.\n" + COUNTED + asked("two") + "\nTwo.\n" + COUNTED
+    chat += asked("three") + "\nThree:\nni\u00f1o\n" + COUNTED
+    path = tmp_path / "history.md"
+    path.write_bytes(chat.encode("latin-1"))
+    reading = Aider().read(path)
+    adds_up(reading)
+    (session,) = reading.sessions
+    assert [(m.content, m.signals) for m in session.messages if m.origin == "agent"] == [
+        ("One.", ("unreadable",)),
+        ("Two.", ()),
+        ("Three:", ("unreadable",)),
+    ]
+    assert [bad.reason for bad in reading.lines.bad] == ["not UTF-8"] * 2
+
+
 def test_a_cleared_chat_goes_on_as_another_session_of_its_lineage(tmp_path: Path) -> None:
     before = HEADER + asked("one") + "\nOne.\n" + COUNTED
     reading = read(tmp_path, before + asked("/clear") + asked("two") + "\nTwo.\n" + COUNTED)

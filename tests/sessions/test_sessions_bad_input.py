@@ -1,5 +1,6 @@
 """Whatever happened to a log: no reader fails, no line is lost without a word, nothing outside the folder is opened."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from damage import damaged
 from held import holds, read_watched, watched
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from planted_logs import WRITERS, Texts
 from seeds import seeds_of, warm_up
 
 from locum.progress import silent
 from locum.sessions import Skipped, read_sources
 from locum.sessions.read import read_file
-from locum.sessions.registry import READERS, Reader
+from locum.sessions.registry import READERS, FileReading, Reader
+from locum.sessions.unread import NOT_UTF_8, UNKNOWN, UTF_16
 from locum.sessions.zstd import MAX_UNPACKED
 
 by_format = pytest.mark.parametrize("reader", READERS, ids=lambda reader: str(reader.name))
@@ -78,6 +81,42 @@ def test_files_of_one_thing(reader: Reader, place: Path, what: str) -> None:
         path = place / name
         path.write_bytes(content)
         reads_well(reader, path)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_not_utf_8_is_never_taken_for_words(name: str, tmp_path: Path) -> None:
+    """Saved in Latin-1, a log's words are bad records, not words with replacement characters in them."""
+    WRITERS[name].write(tmp_path, Texts(*(f"{place}: ni\u00f1o" for place in Texts._fields)))
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        raw = path.read_bytes()
+        latin = raw.replace(b"\\u00f1", b"\xf1").replace("\u00f1".encode(), b"\xf1")
+        assert latin != raw
+        path.write_bytes(latin)
+        found = read_file(path, str(path))
+        if isinstance(found, Skipped):
+            assert found.reason in (NOT_UTF_8, UNKNOWN)
+        else:
+            assert found.lines.bad
+            said = [message.content for session in found.sessions for message in session.messages]
+            assert not any("\ufffd" in text for text in said)
+
+
+def test_a_record_that_is_not_utf_8_costs_no_other(tmp_path: Path) -> None:
+    records = [{"instruction": f"Say {word}.", "output": word} for word in ("one", "ni\u00f1o", "three")]
+    path = tmp_path / "a.json"
+    path.write_bytes(json.dumps(records, ensure_ascii=False, indent=1).encode("latin-1"))
+    found = read_file(path, str(path))
+    assert isinstance(found, FileReading)
+    assert [session.messages[-1].content for session in found.sessions] == ["one", "three"]
+    assert (found.lines.total, [(bad.line, bad.reason) for bad in found.lines.bad]) == (3, [(2, "not UTF-8")])
+
+
+@by_format
+def test_a_log_in_utf_16_is_named_so(reader: Reader, tmp_path: Path) -> None:
+    name, raw = seeds_of(reader.name)[0]
+    path = tmp_path / name
+    path.write_bytes(raw.decode("latin-1").encode("utf-16"))
+    assert read_file(path, str(path)) == Skipped(str(path), UTF_16)
 
 
 @by_format

@@ -203,6 +203,14 @@ def test_a_source_that_is_no_log_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_of_known_things_that_are_no_logs_says_what_they_are(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('{"kind": "REPLY", "output": "Thanks!"}\n')
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(SourceError, match=r"3 files, 0 of a known format; 2 answers without what they answer: no"):
+        read(tmp_path)
+
+
 def test_folders_without_a_session_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="an empty folder: "):
         read(tmp_path)

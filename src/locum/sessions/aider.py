@@ -56,6 +56,9 @@ class Aider:
             marked = _MARKED.search(file.read(HEAD)) is not None
         chats = [_Chat(ledger, 1, None)]
         for number, line in _lines(path):
+            if line is None:
+                chats[-1].lose(number)
+                continue
             header = _HEADER.match(line)
             if header is not None:
                 ledger.noise(number, "header")
@@ -71,12 +74,21 @@ class Aider:
         return FileReading(str(path), self.name, tuple(sessions), ledger.lines())
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines with their numbers from 1; the white space at their end says what they are."""
+def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
+    """The lines with their numbers from 1, None where one is not UTF-8; the white space at their end says what they
+    are."""
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             line = raw.removeprefix(BOM) if number == 1 else raw
-            yield number, line.decode(errors="replace").rstrip("\r\n")
+            yield number, _text(line.rstrip(b"\r\n"))
+
+
+def _text(line: bytes) -> str | None:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        # What the console shows is whatever commands print, and nobody's message.
+        return line.decode(errors="replace") if line.startswith(b">") and line.endswith(b"  ") else None
 
 
 class _Chat:
@@ -102,6 +114,8 @@ class _Chat:
         """The line before was blank: text here is not the further line of a console message."""
         self._stopped: Signal | None = None
         """Why the answer that is due is not whole."""
+        self._lost = False
+        """A line of what the next answer says or answers could not be read."""
         self._turn: Turn | None = None
         self._commits: dict[str, Turn] = {}
         self._humans_edits = False
@@ -152,6 +166,11 @@ class _Chat:
             self._answer.append((number, line))
         else:
             self._ledger.noise(number, "console")
+
+    def lose(self, number: int) -> None:
+        """A line that is not UTF-8."""
+        self._ledger.bad(number, "not UTF-8")
+        self._lost = self._lost or self._due or bool(self._asked or self._answer)
 
     def session(self, path: Path) -> Session | None:
         """The session, or None where the model says nothing."""
@@ -234,7 +253,8 @@ class _Chat:
         if self._stopped is not None:
             turn.signals.append(self._stopped)
             self._stopped = None
-        if self._quotes_unseen(text):
+        if self._lost or self._quotes_unseen(text):
+            self._lost = False
             turn.signals.append("unreadable")
         self._seen.update(line.strip() for _, line in answer)
         self._turn = turn

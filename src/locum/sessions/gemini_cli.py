@@ -20,6 +20,7 @@ from locum.sessions.jsonl import (
     BOM,
     HEAD,
     BadRecord,
+    as_text,
     cut_line,
     decode,
     head_records,
@@ -126,11 +127,13 @@ def _messages(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, Any]]
                 yield 0, {"$set": metadata}
             except BadRecord:
                 pass  # the messages stand without it; that the file is broken is reported below
-            text = raw[begins.end() :].decode(errors="replace")
-            messages = [value for value in (_value(piece) for piece in values(text)) if value is not None]
+            messages = [_value(piece) for piece in values(as_text(raw[begins.end() :]))]
     for number, message in enumerate(messages, 1):
         if isinstance(message, dict):
             yield number, message
+        elif isinstance(message, BadRecord):
+            ledger.bad(number, str(message))
+            broken = None  # it is what is wrong with the file
         else:
             ledger.bad(number, "a message that is no object")
     if broken is not None:
@@ -143,10 +146,11 @@ def _is_record(line: bytes) -> bool:
 
 
 def _value(raw: bytes) -> Any:
+    """The value, or why there is none."""
     try:
         return decode(_ANY, raw)
-    except BadRecord:
-        return None
+    except BadRecord as reason:
+        return reason
 
 
 def _entry(number: int, record: dict[str, Any]) -> _Entry | None:

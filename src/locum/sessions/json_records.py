@@ -6,7 +6,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from locum.sessions.jsonl import BOM, BadRecord, decode, decode_line, head_records, numbered_lines, spans, values
+from locum.sessions.jsonl import (
+    BOM,
+    BadRecord,
+    as_text,
+    decode,
+    decode_line,
+    head_records,
+    numbered_lines,
+    spans,
+    values,
+)
 from locum.sessions.ledger import Ledger
 
 T = TypeVar("T")
@@ -18,7 +28,8 @@ _GAPS = str.maketrans("", "", " \t\r\n,")
 def read_records(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
     """The records of a file with their numbers from 1: of JSON lines the line's, else the place in the list.
 
-    Blank lines and what is no JSON go to the ledger. Of a list that is cut, the records before the cut come.
+    Blank lines and what is no JSON go to the ledger. Of a list that is cut, the records before the cut come; of one
+    in which a record cannot be read, the others.
 
     Raises:
         OSError: the file cannot be read.
@@ -26,7 +37,11 @@ def read_records(path: Path, ledger: Ledger) -> Iterator[tuple[int, Any]]:
     layout = _layout(path)
     if layout == "list":
         found, broken = list_records(path.read_bytes().removeprefix(BOM))
-        yield from enumerate(found, 1)
+        for number, value in enumerate(found, 1):
+            if isinstance(value, BadRecord):
+                ledger.bad(number, str(value))
+            else:
+                yield number, value
         if broken is not None:
             ledger.bad(len(found) + 1, broken)
     elif layout == "object":
@@ -60,26 +75,32 @@ def line_records(path: Path, decoder: msgspec.json.Decoder[T], ledger: Ledger) -
 def list_records(raw: bytes) -> tuple[list[Any], str | None]:
     """The values of a JSON list, and what is wrong with it where it is cut or broken: then those before.
 
-    Lists one after the other (pages of an API, as `gh api --paginate` prints them) are one.
+    Lists one after the other (pages of an API, as `gh api --paginate` prints them) are one. In the place of a value
+    that is whole and cannot be read (it is not UTF-8, say) stands the `BadRecord` with the reason.
     """
     try:
         return decode(_LIST, raw), None
     except BadRecord as error:
         reason = str(error)
-    text = raw.decode(errors="replace")
+    text = as_text(raw)
     found: list[Any] = []
     end = 0
     for start, after in spans(text):
-        try:
-            page = decode(_LIST, text[start:after].encode())
-        except BadRecord:
+        if text[start] != "[":
             break
-        found += page
+        found += map(_value_or_reason, values(text[start : after - 1], 1))
         end = after
     rest = text[end:].strip()
     if rest.startswith("["):
-        found += _whole(rest, 1)
+        found += map(_value_or_reason, values(rest, 1))
     return found, reason if rest else None
+
+
+def _value_or_reason(raw: bytes) -> Any:
+    try:
+        return decode(_ANY, raw)
+    except BadRecord as reason:
+        return reason
 
 
 def member(raw: bytes, key: str) -> Any:
@@ -88,7 +109,7 @@ def member(raw: bytes, key: str) -> Any:
     Returns:
         The value, or None where the key or a whole value is missing.
     """
-    text = raw.decode(errors="replace")
+    text = as_text(raw)
     at = text.find(f'"{key}"')
     colon = text.find(":", at)
     if at == -1 or colon == -1:
@@ -138,12 +159,17 @@ def head_values(head: bytes, path: Path) -> Iterator[Any]:
     if start == b"[":
         text = head.decode(errors="replace")
         found = list(_whole(text, text.find("[") + 1))
-        yield from found or list_records(path.read_bytes().removeprefix(BOM))[0][:1]
+        yield from found or _first_of_list(path)
     elif start == b"{":
         if _layout(path) == "object":
             yield from _objects(path.read_bytes().removeprefix(BOM))[0]
         else:
             yield from list(head_records(head)) or _decoded(next(_first_line(path), b""))
+
+
+def _first_of_list(path: Path) -> Iterator[Any]:
+    found, _ = list_records(path.read_bytes().removeprefix(BOM))
+    yield from (value for value in found[:1] if not isinstance(value, BadRecord))
 
 
 def _layout(path: Path) -> str:

@@ -81,10 +81,22 @@ def values(text: str, at: int = 0) -> Iterator[bytes]:
     """The JSON values that stand one after the other in a text, commas or white space between them or
     nothing.
 
-    Ends silently at the first place where no complete value begins.
+    Ends silently at the first place where no complete value begins. Of a text that `as_text` made, values have the
+    bytes that the file has.
     """
     for start, end in spans(text, at):
-        yield text[start:end].encode()
+        yield as_bytes(text[start:end])
+
+
+def as_text(raw: bytes) -> str:
+    """Bytes as a text in which JSON values can be looked for, whether they are UTF-8 or not: what is none stays
+    recognisable, so that it is a bad value and no text with replacement characters that nobody wrote."""
+    return raw.decode(errors="surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """A part of such a text as the file has it."""
+    return text.encode(errors="surrogateescape")
 
 
 def spans(text: str, at: int = 0) -> Iterator[tuple[int, int]]:

@@ -16,8 +16,11 @@ from locum.sessions.lineage import distinct_ids, join_lineages
 from locum.sessions.object_store import is_address, local, state
 from locum.sessions.reader import FileReading
 from locum.sessions.registry import reader_of, readers
-from locum.sessions.unread import why_unread
+from locum.sessions.unread import UNKNOWN, why_unread
 from locum.types import BadLine, Lines, Session
+
+_NAMED = 3
+"""Reasons that an error names of those for which the files of a folder were left aside."""
 
 
 class SourceReading(msgspec.Struct, frozen=True):
@@ -155,8 +158,14 @@ def _check(part: Found, outcomes: Sequence[Sized | Skipped], agents: frozenset[s
             f"nobody named {names} says anything in this {kind}: {part.source}; write agent.logins in locum.toml as the"
             " logs write the agent's name, or leave it out"
         )
-    seen = "" if part.named else f" ({len(outcomes)} files, {len(readings)} of a known format)"
+    seen = "" if part.named else f" ({len(outcomes)} files, {len(readings)} of a known format{_known(outcomes)})"
     raise SourceError(f"no session in this {kind}: {part.source}{seen}; name logs in which an agent answered")
+
+
+def _known(outcomes: Iterable[object]) -> str:
+    """What is known of files that were left aside, as it is said to somebody who named only such."""
+    reasons = Counter(one.reason for one in outcomes if isinstance(one, Skipped) and one.reason != UNKNOWN)
+    return "".join(f"; {count} {reason}" for reason, count in reasons.most_common(_NAMED))
 
 
 def all_skipped(found: Iterable[Found], outcomes: Iterable[object]) -> tuple[Skipped, ...]:

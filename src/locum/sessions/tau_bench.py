@@ -10,10 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from locum.sessions.chat_messages import Conversation
-from locum.sessions.jsonl import BOM, BadRecord, decode, values
+from locum.sessions.json_records import list_records
+from locum.sessions.jsonl import BOM, BadRecord
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.types import Session
@@ -22,8 +21,6 @@ _STOP = "###STOP###"
 """What the simulated human writes when it has what it wants."""
 _BEGINNING = re.compile(rb"\s*\[\s*\{")
 _TRAJECTORY = re.compile(rb'"traj"\s*:')
-_DECODER = msgspec.json.Decoder(list[Any])
-_ANY = msgspec.json.Decoder()
 
 
 class TauBench:
@@ -40,8 +37,12 @@ class TauBench:
         ledger = Ledger(path)
         sessions = []
         record = 0
-        simulations, broken = _simulations(path.read_bytes().removeprefix(BOM))
+        simulations, broken = list_records(path.read_bytes().removeprefix(BOM))
         for simulation in simulations:
+            if isinstance(simulation, BadRecord):
+                record += 1
+                ledger.bad(record, str(simulation))
+                continue
             trajectory = simulation.get("traj") if isinstance(simulation, dict) else None
             if not isinstance(trajectory, list) or not trajectory:
                 record += 1
@@ -89,22 +90,6 @@ class TauBench:
             messages=tuple(conversation.messages),
             reward=_reward(simulation.get("reward")),
         )
-
-
-def _simulations(raw: bytes) -> tuple[list[Any], str | None]:
-    """The simulations of a file, and what is wrong with it where it is cut or broken."""
-    try:
-        return decode(_DECODER, raw), None
-    except BadRecord as error:
-        reason = str(error)
-    text = raw.decode(errors="replace")
-    simulations: list[Any] = []
-    for value in values(text, text.find("[") + 1):
-        try:
-            simulations.append(decode(_ANY, value))
-        except BadRecord:
-            break
-    return simulations, reason
 
 
 def _without_stop(raw: Any) -> Any:

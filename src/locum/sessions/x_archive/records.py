@@ -72,6 +72,9 @@ def read_items(path: Path, wrapper: str) -> Iterator[Record]:
         except BadRecord as reason:
             yield Record(number, None, str(reason))
             continue
+        if isinstance(item, BadRecord):
+            yield Record(number, None, str(item))
+            continue
         value = item.get(wrapper, item) if isinstance(item, dict) else None
         yield Record(number, value) if isinstance(value, dict) else Record(number, None, f"no {wrapper}")
     if broken is not None:
