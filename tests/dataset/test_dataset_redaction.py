@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from dataset_sessions import calls, human, says, session
+from dataset_sessions import calls, human, result, says, session
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locum.dataset.detectors import find
 from locum.dataset.redaction import Numbering, Redactor, mark
-from locum.types import Message, Session, ToolCall
+from locum.types import Message, Session, ToolCall, Usage
 
 ALNUM = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z6" * 3
 HEX = "0123456789abcdef" * 8
@@ -307,6 +307,21 @@ def test_what_a_call_maps_is_redacted_and_what_may_be_chosen_alike() -> None:
     parameters = made.tools[0]["function"]["parameters"]
     assert parameters["properties"]["with"]["enum"] == ["<EMAIL_1>"], "or the call would break its schema"
     assert (list(parameters["properties"]), parameters["required"]) == (["with", "name"], ["with"])
+
+
+def test_ids_in_which_something_is_found_become_digests_and_calls_keep_their_results() -> None:
+    email = SHAPED["EMAIL"][0]
+    call = msgspec.structs.replace(calls(f"c-{email}", arguments={}), id=f"m-{email}")
+    used = says("Done.", usage=Usage(1, 1, model=f"x-{email}"))
+    redactor = Redactor("salt")
+    made = redactor.session(session(human("Go."), call, result(f"c-{email}"), calls("c"), result("c"), used))
+    assert email not in json.dumps(msgspec.to_builtins(made))
+    asked, heard, *others = made.messages[1:]
+    assert asked.id is not None
+    assert asked.id.startswith("redacted-")
+    assert asked.tool_calls[0].id == heard.tool_call_id != asked.id
+    assert [message.tool_call_id for message in others] == [None, "c", None]
+    assert redactor.counts["EMAIL"] == 4
 
 
 @pytest.mark.parametrize("text", ["ls /home/marta/home/j.doe", "ls " + "x " * 200 + "/home/marta/home/j.doe"])

@@ -4,9 +4,9 @@
 row still shows that the address it was asked about is the address it wrote to. What is looked for is in
 `detectors`. Replaced: message texts, tool arguments at any depth with the keys in them (many a call maps addresses
 or paths to something), all texts in tool schemas but names, the names of provider and model, and account names in
-the path of the log. A session's id in which something is found (many a log is called after a person) becomes a digest
-as a whole, as numbers of placeholders would name another session in another dataset. Not touched: tool names, argument
-names that a schema declares, ids of calls.
+the path of the log. An id in which something is found (of a session, as many a log is called after a person, of a
+message or of a call) becomes a digest as a whole, as numbers of placeholders would name another session in another
+dataset. Not touched: tool names, and argument names that a schema declares.
 
 Logs are redacted in several processes, none of which knows what the others have found. They write `mark`s,
 which name a value by its hash; `Numbering` gives them placeholders when the sessions are put in order.
@@ -120,7 +120,7 @@ class Redactor:
         the session the same value stands without that context, before it or after.
         """
         self._bare, self._keys = {}, {}
-        messages = tuple(_map_texts(message, self.text, self.value) for message in session.messages)
+        messages = tuple(self._named(_map_texts(message, self.text, self.value)) for message in session.messages)
         if self._bare:
             messages = tuple(_map_texts(message, self._replace_bare, self._value_bare) for message in messages)
         return msgspec.structs.replace(
@@ -173,6 +173,22 @@ class Redactor:
                 return self._placeholder(kind, value, by_context=True)
             return self.text(value)
         return _map_value(value, self.value, name, self._key)
+
+    def _named(self, message: Message) -> Message:
+        """The message with the ids, and the name of the model, under which it may leave."""
+        calls = message.tool_calls
+        ids = (message.id, message.tool_call_id, *(call.id for call in calls))
+        if any(name is not None and find(name) for name in ids):
+            message = msgspec.structs.replace(
+                message,
+                id=message.id and self._name(message.id),
+                tool_call_id=message.tool_call_id and self._name(message.tool_call_id),
+                tool_calls=tuple(msgspec.structs.replace(call, id=self._name(call.id)) for call in calls),
+            )
+        usage = message.usage
+        if usage is not None and usage.model is not None and (model := self.text(usage.model)) != usage.model:
+            message = msgspec.structs.replace(message, usage=msgspec.structs.replace(usage, model=model))
+        return message
 
     def _name(self, name: str) -> str:
         redacted = redacted_name(self._salt, name)
