@@ -266,7 +266,8 @@ _MAKERS: dict[str, Callable[[random.Random], str]] = {
 SECRETS: dict[str, tuple[str, ...]] = {
     "AWS_KEY": (
         "AWS_ACCESS_KEY_ID=«AKIA{u16}»\n", "the key «ASIA{u16}» expires", '"AccessKeyId": "«AKIA{u16}»",',
-        "AWS_ACCESS_KEY_ID=«AKIA{U7}¦{U9}»\n", "json⟦AWS_ACCESS_KEY_ID=«AKIA{U16}»⟧", "hex_all⟦«AKIA{U16}»⟧",
+        "AWS_ACCESS_KEY_ID=«AKIA{U7}¦{U9}»\n", "json⟦AWS_ACCESS_KEY_ID=«AKIA{U16}»⟧", "«ACCA{u16}»",
+        "hex_all⟦«AKIA{U16}»⟧",
     ),
     "API_KEY": (
         "'apikey' => '«{h32}»',", 'the api key is «{a32}»', 'run --api-key=«{a32}» x',
@@ -288,6 +289,9 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "the key is «AIza{b15}¦{b20}» as you see", 'html⟦"api_key": "«{a40}»"⟧', "html_number⟦«sk-ant-api03-{b60}»⟧",
         "html_hex⟦api_key=«{a40}»⟧", "json⟦«sk-proj-{b60}»⟧", "json_all⟦«sk-ant-api03-{b40}»⟧", "hex⟦«xai-{a80}»⟧",
         "percent⟦https://site.io/x?api_key=«{B40}»⟧", "percent_all⟦«gsk_{a52}»⟧",
+        "«lsv2_pt_{h32}_{h10}»", "«sk-lf-{h8}-{h4}-{h4}-{h4}-{h12}»", "«pcsk_{a60}»", "«apify_api_{a36}»",
+        "«rnd_{a28}»",
+        "«e2b_{h40}»", "«sk_{h48}»", "«csk-{w48}»", "the private key: «0x{h64}»\n",
     ),
     "TOKEN": (
         '"token":"«{h40}»"', 'GITHUB_TOKEN: «{a40}»\n', 'https://x-access-token:«ghs_{a36}»@github.com/a/b',
@@ -311,6 +315,9 @@ SECRETS: dict[str, tuple[str, ...]] = {
         'export DEPLOY_TOKEN_OF_THE_WHOLE_TEAM="«{B50}¦{B40}»"', "json⟦«glpat-{b20}»⟧", "hex⟦«xoxb-{d12}-{d12}-{a24}»⟧",
         "html_number⟦token: «github_pat_{a22}_{a59}»⟧", "percent⟦https://site.io/cb?access_token=«{B40}»&x=1⟧",
         "html⟦https://site.io/cb?a=1&token=«{a40}»&x=1⟧",
+        "«pscale_tkn_{a43}»", "«pscale_pw_{a43}»", "«nfp_{a36}»", "«fo1_{a43}»", "«secret_{a43}»",
+        "«sk.eyJ{a50}.{a22}»",
+        "X-Vault-Token: «s.{a24}»\n", 'echo "::add-mask::«{a40}»"',
     ),
     "JWT": (
         "«{jwt}»", "Authorization: Bearer «{jwt}»", '{"id_token":"«{jwt}»"}', "Cookie: auth=«{jwt}»; a=b",
@@ -340,6 +347,10 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "contraseña: «{pw}»\n", "mot de passe : «{pw}»\n",
         'html⟦"password": "«{pw}»"⟧', "html_number⟦password=«{pw}»⟧", 'json⟦{"db_password": "«{pw}»"}⟧',
         "hex⟦password = '«{pw}»'⟧", "percent⟦user=a&password=«{pw}»&x=1⟧",
+        "user: {name}, pass: «{pw}»\n", "you can sign in with «{pw}».", "htpasswd -b .htpasswd {name} «{pw}»",
+        'smtp.login("{name}", "«{pw}»")',
+        "echo '{name}:«{pw}»' | sudo chpasswd", "mongosh -u {name} -p «{pw}» db",
+        "openssl rsa -in a.pem -passin pass:«{pw}»",
     ),
     "SECRET": (
         '"app_secret": "«{h32}»"', 'oauth.client.secret=«{a40}»\n', 'webhook secret: «{h40}»\n',
@@ -368,6 +379,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "https://x.io/@a?e=«{name}@{name}.com»",
         "html_number⟦mail «{name}.{name}@{name}.com» now⟧", "json⟦«{name}.{name}@{name}.com»⟧",
         "hex⟦«{name}@{name}.io»⟧", "html⟦{Name} <«{name}@{name}.org»>⟧",
+        "«{name}.{name} [at] {name} [dot] org»", "«{name}(at){name}.net»",
     ),
     "PHONE": (
         'Tel: «+49 (0)30 9018 20{d2}»', 'fax «{phone_national}»', "'mobile' => '«{phone_national}»'",
@@ -395,6 +407,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "http://«{ip}»/x", "host «2a02:8109:{h4}:{e1}{h3}:{e1}{h3}:{e1}{h3}:{e1}{h3}:{e1}{h3}» up",
         "[«2606:4700:{h4}::{e1}{h3}»]:443", "ssh {name}@«{ip}»", "inet6 «2003:e{h1}:{e1}{h3}:{e1}{h3}::{e1}»/64",
         "html_number⟦from «{ip}» port 22⟧", "percent_all⟦«{ip}»⟧",
+        "IP address «12.{e1}.13.{e1}» blocked",
     ),
     "USER": (
         'USER=«{name}»\n', '«{name}»@macbook:~$ ls', 'sudo chown -R «{name}»:staff .', '/Users/«{name}»',
@@ -405,6 +418,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
         "HOME=/home/«{name}»\n", "/export/home/«{name}»/x", "-rw-r--r--  1 «{name}»  staff  120 May  3 10:12 a.txt",
         "percent⟦/Users/«{name}»/code⟧", "json⟦/home/«{name}»/a.py⟧", "html_hex⟦/Users/«{name}»/code⟧",
         "ls /nfs/home/«{name}»/x", "cd /private/home/«{name}»\n", "/Volumes/Macintosh HD/Users/«{name}»/code",
+        "uid=501(«{name}») gid=20(staff)", "vscode://file/Users/«{name}»/code",
     ),
 }  # fmt: skip
 LOOK_ALIKES: dict[str, tuple[str, ...]] = {
@@ -430,6 +444,8 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "html⟦\"api_key\": \"\"⟧", "html⟦API_KEY=<your key>⟧", "json⟦api_key = process.env.API_KEY⟧", "hex_all⟦{a40}⟧",
         "percent⟦commit={h40}&key=row-{d2}⟧", "hotkey\n{a40}", "percent_all⟦{h40}⟧", "json_all⟦{name} {name}⟧",
         "api_key: process.env.SERVICE_API_KEY_OF_THE_TEAM\n{a40}",
+        "the private key: server-key-{d4}.pem", "private key in {h64}.txt", "risk_{h48}", "rnd_" + "abcdefg" * 4,
+        "secret_" + "abcdefg" * 7, "tx hash: 0x{h64}",
     ),
     "TOKEN": (
         'session={d4}', "token: 'string'", "max_tokens: 4096", '"token_count": 123456789012', "tokens={d6}",
@@ -447,6 +463,8 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "percent⟦https://site.io/?next=/a b/c&max_tokens=4096⟧", "html⟦<a href=\"?page_token=&x=1\">⟧",
         "json⟦{\"token\": null}⟧", "the lines end with ghp_\n{a36}", "tokenizer: {name}\n{h40}",
         "hex⟦\\x1b[0m {name}⟧",
+        "token: s.{name}", "X-Vault-Token: vault.token", "::add-mask::$TOKEN", "::add-mask::${{ steps.a.outputs.b }}",
+        "pscale_password",
     ),
     "JWT": (
         "eyJub3QiOiJhIGp3dCJ9", "eyJ.x.y", "{a30}.{a30}.{a40}", "org.apache.{name}.{Name}Factory.{name}",
@@ -470,6 +488,11 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "nmap -p 1-{d4} x",
         "html⟦<input type=\"password\" id=\"pw{e1}\">⟧", "html⟦password=<password>⟧", "json⟦password = getpass()⟧",
         "percent⟦/reset?password=⟧", "format(\"%20s %2d password\")", "hex⟦password: string⟧",
+        "log in with GitHub2FA", "sign in with OAuth2.0", "login page / HomeScreen2", "openssl enc -k $PASS",
+        "openssl req -newkey rsa:{d4}",
+        "docker run --name mongo -u 1000:1000 -p 27017:27017 mongo", "htpasswd -c .htpasswd {name}",
+        "smtp.login(user, password)",
+        "openssl rsa -passin pass:$PASS", "client.login(\"user\", \"password\")",
     ),
     "SECRET": (
         "SECRET_NAME=prod-db-cred-01", "secret: nothing", "the secret is patience",
@@ -491,6 +514,7 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "user@localhost", "@pytest.mark.slow", "{name}@{e1}.{e1}.{e1}", "a@b", "root@{h12}:/#", "x@{name}.test",
         "action@v{e1}",
         "html_number⟦{name}@example.com⟧", "json⟦logo@2x.png⟧", "percent⟦@{name}/ui⟧", "100%40{name}",
+        "we met at {name} dot", "look at {name} dot com", "index[at] {name}", "call(at)", "the mail is at the top",
     ),
     "PHONE": (
         "555-1234", "2026-05-{e1}3 10:12:{d2}", "17000{d8}", "@@ -12,7 +1234,9 @@", "{d4}-{d2}-{d2}", "order #W{d7}",
@@ -513,6 +537,9 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "fe80::1", "::1", "std::vector<int>", "12:{d2}:{d2}", "aa:bb:cc:{h2}:{h2}:{h2}", "172.16.{e1}.1",
         "section {e1}.{e1}.{e1}.{e1}", "203.0.113.{e1}",
         "percent⟦10.0.{e1}.{d2}⟧", "html_number⟦v{e1}.{e1}.{e1}.{e1}⟧",
+        "224.0.0.251", "release 23.4.{e1}.67", "AssemblyVersion(\"1.0.30.{d2}\")",
+        "upgrade from 21.3.{e1}.5 to 22.1.{e1}.7", "firmware 2.30.40.{e2}",
+        "1.2.3.4", "build 22.33.44.{e2} of it", "section 22.31.4.{e1}",
     ),
     "USER": (
         'USER=root\n', 'root@{h12}:/#', 'chown -R root:root x', 'USER = {e1}', 'sudo chown -R www-data:www-data .',
@@ -522,17 +549,13 @@ LOOK_ALIKES: dict[str, tuple[str, ...]] = {
         "percent⟦https://site.io/home/about⟧", "json⟦/home/user/x⟧", "html_number⟦src/Users/index.ts⟧",
         "/nfs/home-page{e1}.html", "/volumes/disk{e1}/data", "app/private/home/{name}.vue",
         "/Volumes/Data/src/Users/{name}.ts",
+        "uid=0(root) gid=0(root)", "uid=1000(node)", "uid={d5}",
     ),
 }  # fmt: skip
 LEFT = frozenset(
     {
-        "I log in with «{pw}» there",
-        "login admin / «{pw}»\n",
         "PASS «{w10}»\n",
         "my password: «{wordpw}»\n",
-        "openssl enc -k «{pw}»",
-        "::add-mask::«{a40}»",
-        "write to «{name} at {name} dot com»",
         "it was «{phone_national}» I think",
         "sshfs /Volumes/home/«{name}»/x",
     }

@@ -70,7 +70,8 @@ HOSTILE = {
     "%41": 33_000, "\\u0041": 16_000, "&#45;AKIA": 11_000, "AKIA1234\n": 11_000,
     "sk-a1B2c3D4e5F6g7H8i9J0k1L2 ": 3_700,
     "api_key: a1B2c3D4e5F6g7H8\n ": 3_500, "\\n": 50_000, "\x1b[": 50_000, "AKIA": 25_000,
-    "identified by ": 8_000, "password for a: ": 7_000,
+    "mongo -u a -p ": 8_000, "openssl ": 15_000, "login: a/": 14_000, "log in with ": 9_000, "ab at a dot ": 10_000,
+    "chpasswd ": 11_000, "upgrade 23.4.5.67 ": 7_000, "identified by ": 8_000, "password for a: ": 7_000,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from locum.dataset.wrapped import goes_on, is_mixed, joined, pieces
+from locum.dataset.wrapped import goes_on, is_jumbled, is_mixed, joined, pieces
 
 _PLACEHOLDER = re.compile(
     r"example|placeholder|^my[-_]?(?:password|secret|token|key)|change[-_]?me|redacted|\byour|<|\$\{|\{\{|\.\.\.|…|xxxx|\*{3}|insert[-_]|replace[-_]|dummy"
@@ -86,8 +86,9 @@ def _judged(text: str, match: re.Match[str]) -> Sequence[tuple[int, int, str]]:
     if kind is None or match["after"]:
         return ()
     environment = name.isupper() and ("=" in op or "value" in op or text.endswith("ENV ", 0, name_start))
+    of_user = name == "pass" and _OF_USER.search(text, max(0, name_start - 80), name_start) is not None
     if not (
-        _operator_fits(op, name, quoted)
+        _operator_fits(op, name, quoted, of_user)
         or (op == " " and (environment or _STRONG.fullmatch(value) or _STRONG_PASSWORD.fullmatch(value)))
     ):
         return ()
@@ -110,18 +111,25 @@ def _kind_of_key(text: str, start: int, name: str, value: str) -> str | None:
     """`API_KEY` for keys whose name alone leaves it open: `api key: ...`, `OPENAI_KEY=...`."""
     if name.lower() == "key" and text[max(0, start - 8) : start].lower().endswith(("api ", "access ", "secret ")):
         return "API_KEY"
+    if name.lower() == "key" and _RAW_KEY.fullmatch(value) and text[max(0, start - 8) : start].lower() == "private ":
+        return "API_KEY"
     is_constant = name.isupper() and name.endswith("KEY")
     return "API_KEY" if is_constant and _STRONG.fullmatch(value) and value.lower() != value else None
 
 
-def _operator_fits(op: str, name: str, quoted: bool) -> bool:
+_RAW_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+"""Of a wallet."""
+_OF_USER = re.compile(r"\b(?:user(?:name)?|login|account)\b[^\n]{0,60}\Z", re.I)
+
+
+def _operator_fits(op: str, name: str, quoted: bool, of_user: bool) -> bool:
     low = name.lower()
     if op == " **":
         return True
     if op == " ":
         return name.startswith("--") or low in {"requirepass", "masterauth"} or (quoted and low in _PASSWORD_WORDS)
     if low == "pass":
-        return "=" in op  # tests pass too: `PASS: TestLogin2`
+        return "=" in op or (of_user and name == low)  # tests pass too: `PASS: TestLogin2`
     return True
 
 
@@ -148,10 +156,20 @@ _TYPED = re.compile(
     r"(?:identified by {1,2}(?=\\*[\"'])|login\s{1,9}\S{1,64}\s{1,9}password\s{1,9}"
     r"|(?:mysql(?:dump|admin)?|mariadb)\b[^\n|;]{0,200}? -p|sshpass -p ?"
     r"|redis-cli\b[^\n|;]{0,200}? -a "
-    r"|(?:login|unzip)\b[^\n|;]{0,200}? -p |net user \S{1,64} )\\*[\"']?([^\s\"'`\\]{4,128})",
+    r"|(?:login|unzip)\b[^\n|;]{0,200}? -p |net user \S{1,64} "
+    r"|mongo\w{0,10}\b[^\n|;]{0,200}? -u \S{1,64} -p |htpasswd -\w{0,4}b\w{0,4} \S{1,128} \S{1,64} "
+    r"|openssl\b[^\n|;]{0,200}? (?:-k |-pass(?:in|out)? \\*[\"']?pass:)"
+    r"|\.login\(\\*[\"'][^\"'\n\\]{1,64}\\*[\"'],\s?(?=\\*[\"']))\\*[\"']?([^\s\"'`\\]{4,128})",
     re.I,
 )
-_PIPED = re.compile(r"(?:echo|printf) (?:-\w+ )?\\*[\"']?([^\s\"'`\\|]{4,128})\\*[\"']?\s{0,2}\|\s{0,2}\Z")
+_PORTS = re.compile(r"[0-9.:]+")
+_LOGGED_IN = re.compile(
+    r"(?:[a-z ]{6,14}(?:with|using) \\*[\"'`]?|login:? [\w.@-]{1,64} ?/ ?)([^\s\"'`\\]{8,64})", re.IGNORECASE
+)
+_MASKED = re.compile(r"::add-mask::([^\s\"'`\\]{8,256})", re.I)
+_PIPED = re.compile(
+    r"(?:echo|printf) (?:-\w+ )?\\*[\"']?([^\s\"'`\\|]{4,128})\\*[\"']?\s{0,2}\|\s{0,2}(?P<sudo>sudo )?\Z"
+)
 _PGPASS = re.compile(r":5432:[\w*.-]{1,63}:[\w*.-]{1,63}:([^\s:\"'\\]{4,128})")
 _SEED = re.compile(
     r"(?:phrase|mnemonic)\\*[\"']?\s{0,2}(?:[:=]|is)\s{0,2}\\*[\"']?"
@@ -226,13 +244,41 @@ def _parameter(text: str, at: int) -> _Spans:
 def _typed(text: str, at: int) -> _Spans:
     """Passwords on the command line of programs that take them there, and in SQL, netrc and pgpass lines."""
     match = _TYPED.match(text, at) or _PGPASS.match(text, at)
-    return [(*match.span(1), "PASSWORD")] if match and is_secret(match[1], "PASSWORD", environment=True) else []
+    if match is None:
+        return _logged_in(text, at)
+    if _PORTS.fullmatch(match[1]) and not match[1].isdigit():
+        return []  # `docker run --name mongo -u 1000 -p 27017:27017`
+    return [(*match.span(1), "PASSWORD")] if is_secret(match[1], "PASSWORD", environment=True) else []
+
+
+def _logged_in(text: str, at: int) -> _Spans:
+    """What somebody logs in with, where it is nothing but a password: `log in with ...`, `login ada / ...`."""
+    match = _LOGGED_IN.match(text, at)
+    if match is None:
+        return []
+    value = match[1].rstrip(".,;:!?)")
+    start = match.start(1)
+    if stands_in(value) or not is_jumbled(value):
+        return []
+    return [(start, start + len(value), "PASSWORD")]
+
+
+def _masked(text: str, at: int) -> _Spans:
+    """What a workflow tells GitHub to hide in its log."""
+    match = _MASKED.match(text, at)
+    if match is None or not (is_secret(match[1], "TOKEN") or is_secret(match[1], "PASSWORD")):
+        return []
+    return [(*match.span(1), "TOKEN")]
 
 
 def _piped(text: str, at: int) -> _Spans:
-    """`echo password | sudo -S ...`"""
+    """`echo password | sudo -S ...`, `echo name:password | chpasswd`"""
     match = _PIPED.search(text, max(0, at - 200), at)
-    return [(*match.span(1), "PASSWORD")] if match and is_secret(match[1], "PASSWORD", environment=True) else []
+    if match is None:
+        return []
+    names = len(match[1].partition(":")[0]) + 1 if text[at : at + 1] in "cC" else 0
+    start, end = match.start(1) + names, match.end(1)
+    return [(start, end, "PASSWORD")] if is_secret(text[start:end], "PASSWORD", environment=True) else []
 
 
 def _seed(text: str, at: int) -> _Spans:
@@ -248,7 +294,10 @@ _SITUATIONS: tuple[tuple[str, _Situation], ...] = (
     ("cookie", _cookies),
     ("?sig=|&sig=|?key=|&key=|-signature=", _parameter),
     ("mysql|mariadb|sshpass|redis-cli|identified by|login |unzip |net user |:5432:", _typed),
-    ("sudo -s", _piped),
+    ("mongo|htpasswd -|openssl |.login(|login: ", _typed),
+    ("log in with |log in using |logged in with |sign in with |sign in using |signed in with ", _logged_in),
+    ("::add-mask::", _masked),
+    ("sudo -s|chpasswd", _piped),
     ("phrase|mnemonic", _seed),
 )
 _SITUATION_OF = [situation for written, situation in _SITUATIONS for _ in written.split("|")]
@@ -306,8 +355,14 @@ def secret_kind(name: str) -> str | None:
 
 
 _CODE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+_VAULT = re.compile(r"[sbr]\.[A-Za-z0-9]{24}", re.ASCII)
 _CONSTANT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _OPAQUE = re.compile(r"[A-Za-z0-9_\-./+=~:]+")
+
+
+def _is_code(value: str) -> bool:
+    """Whether a value reads like `config.token`; Vault's older tokens (`s.` and 24 characters) do not."""
+    return _CODE.fullmatch(value) is not None and not (_VAULT.fullmatch(value) and is_jumbled(value[2:]))
 
 
 def is_secret(value: str, kind: str, *, quoted: bool = True, environment: bool = False) -> bool:
@@ -321,7 +376,7 @@ def is_secret(value: str, kind: str, *, quoted: bool = True, environment: bool =
     """
     if not quoted and not environment and _CONSTANT.fullmatch(value):
         return False
-    if stands_in(value) or _CODE.fullmatch(value) or value.startswith(("/", "./", "~/", "http://", "https://")):
+    if stands_in(value) or _is_code(value) or value.startswith(("/", "./", "~/", "http://", "https://")):
         return False
     digits = sum(map(str.isdigit, value))
     if kind == "PASSWORD":

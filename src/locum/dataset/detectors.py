@@ -86,6 +86,8 @@ def _found_plain(text: str, plain: str) -> tuple[list[Finding], list[int]]:
             spans += _homes(text, plain, literals)
         if not seen.isdisjoint(_ACCOUNT_LITERALS):
             spans += _accounts(plain)
+    if not seen.isdisjoint(_SPELT_LITERALS):
+        spans += _spelt_addresses(plain)
     if "@" in text or b"%40" in seen:
         spans += [*_addresses(plain), *_prompts(plain)]
     found += [_finding(plain, span) for span in spans]
@@ -118,9 +120,10 @@ _found_before = lru_cache(maxsize=4096)(_found)
 
 
 _HOME_LITERALS = frozenset({b"/users", b"\\users", b"/home", b"\\home", b"-users-", b"-home-"})
-_ACCOUNT_LITERALS = frozenset({b"rw-r", b"rwx", b"r-xr", b"user=", b"logname=", b"chown "})
+_ACCOUNT_LITERALS = frozenset({b"rw-r", b"rwx", b"r-xr", b"user=", b"logname=", b"chown ", b"uid="})
+_SPELT_LITERALS = frozenset({b" dot ", b"(at)", b"[at]"})
 _LITERALS = (
-    *(*LITERALS, b"private key", b"%40", *sorted(_HOME_LITERALS), *sorted(_ACCOUNT_LITERALS)),
+    *(*LITERALS, b"private key", b"%40", *sorted(_SPELT_LITERALS), *sorted(_HOME_LITERALS), *sorted(_ACCOUNT_LITERALS)),
     *ESCAPES,
 )
 _FIRST_ESCAPE = len(_LITERALS) - len(ESCAPES)
@@ -173,6 +176,15 @@ _VERSION_OR_FILE = re.compile(
     r"^[0-9]+(?:x\.|\.[0-9])|\.(?:png|jpe?g|gif|svg|webp|ico|[cm]?jsx?|tsx?|s?css|json|html?|ya?ml|toml|lock|log|txt|t?gz|whl)$",
     re.I,
 )
+# `ada (at) site.com`; as plain words only where an address is announced, since one looks *at* a site, too.
+_DOT = r" ?[(\[]dot[)\]] ?|\."
+_SPELT = re.compile(
+    r"(?<![\w.])[A-Za-z0-9][\w.+-]{1,63}(?: ?[(\[]at[)\]] ?|(?P<plain> at ))"
+    rf"[a-z0-9-]{{2,63}}(?:(?: dot |{_DOT})[a-z][a-z0-9-]{{1,62}}){{0,2}}(?(plain) dot |(?: dot |{_DOT}))"
+    r"[a-z]{2,12}(?![\w-])",
+    re.ASCII | re.I,
+)
+_ANNOUNCED = re.compile(r"\b(?:e-?mail|mail|write|reach|contact|address|message|send|ping)\w{0,3}\b[^\n]{0,20}\Z", re.I)
 _NOBODY = frozenset({"git", "noreply", "no-reply", "donotreply", "notifications"})
 
 
@@ -191,6 +203,14 @@ def _addresses(text: str) -> Sequence[Span]:
     return found
 
 
+def _spelt_addresses(text: str) -> Sequence[Span]:
+    return [
+        (match.start(), match.end(), "EMAIL")
+        for match in _SPELT.finditer(text)
+        if not match["plain"] or _ANNOUNCED.search(text, max(0, match.start() - 32), match.start())
+    ]
+
+
 # --- account names in paths -----------------------------------------------------------------------
 
 # By the literal, in lower case, that stands at the beginning of each.
@@ -206,12 +226,13 @@ _DASHED_HOME = re.compile(r"(?<![\w.~-])-(?:Users|home)-([A-Za-z0-9]{1,64})((?:-
 # Where else an account's name stands: in what `ls -l`, `env` and a shell's prompt print, and in `chown`.
 _ACCOUNT = re.compile(
     r"(?:[dl-](?:[r-][w-][xsStT-]){3}[@+.]?[ \t]{1,4}[0-9]{1,7}[ \t]{1,4}(?=[\w.-]{1,64}[ \t])"
+    r"|\buid=[0-9]{1,7}\((?=[\w.-]{1,64}\))"
     r"|(?<![\w$])(?:USER|LOGNAME|SUDO_USER)=|\bchown (?:-\w{1,9} ){0,3}(?=[\w.-]{1,64}:))([A-Za-z][\w.-]{0,63})"
 )
 _PROMPT = re.compile(r"@[\w-]{1,63}[: ](?:~|/)[^\s$#]{0,200}[\])]?[$#](?!\w)")
 # The character before a root: no part of a name, except a drive (`/mnt/c/Users/...`, `C:/Users`).
 _INSIDE_A_PATH = re.compile(r"[^/]?[A-Za-z]|.?[0-9_.~-]", re.ASCII | re.DOTALL)
-_ABOVE_HOME = ("/var", "/export", "/usr", "/data")
+_ABOVE_HOME = ("/var", "/export", "/usr", "/data", "://file")
 # Words that stand above folders of other kinds too: only at the beginning of a path. A disk's name may hold spaces.
 _ROOT_ABOVE_HOME = re.compile(r"(?<![\w.~-])(?:/(?:nfs|mnt|private)|/Volumes/[^/\n\"'`:]{1,40})\Z")
 _NOBODYS_HOME = re.compile(

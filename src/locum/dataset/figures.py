@@ -58,9 +58,17 @@ _BANK_LABEL = re.compile(
     r"(?i:[ _-]?(?P<number>number|no\.?|nr\.?|num|#))?"
     r"\\*[\"']?\s{0,2}(?P<sign>:|=|is)?\s{0,2}\\*[\"']?\Z"
 )
-_RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"})
+_RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "1.2.3.4"})
+"""The last of them is what people write for any address."""
 _IP = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.\d)", re.ASCII)
-_VERSION_BEFORE = re.compile(r"(?:[vV]|==|[<>~^]=?|[A-Za-z]/|(?i:version)[\"']?[ :=]{1,3}[\"']?)\Z")
+_VERSION_BEFORE = re.compile(
+    r"(?:[vV]|==|[<>~^]=?|[A-Za-z]/|(?i:version|release|build|firmware|sdk|section)(?:\\*[\"']?[ :=]{1,3}|\()\\*[\"']?"
+    r"|(?i:(?:up|down)grad\w{1,4}|bump\w{0,3})\b[^\n]{0,40})\Z"
+)
+_VERSION_REACH = 52
+_ADDRESS_BEFORE = re.compile(
+    r"(?:(?i:\bip(?:v4)?(?:[ _-]?addr(?:ess)?)?|\bhost(?:name)?)[\"']?[ :=]{1,3}[\"']?|://|@)\Z"
+)
 # Global unicast addresses are all in 2000::/3 (RFC 4291), so that their first group has four digits.
 _IPV6 = re.compile(
     rb":(?<=[23][0-9a-fA-F]{3}:)(?<![\w:][23][0-9a-fA-F]{3}:)[0-9a-fA-F]{0,4}:[0-9a-fA-F:]{0,29}(?![\w:])"
@@ -131,12 +139,16 @@ def _ips(text: str, start: int, end: int) -> list[Span]:
         octets = match[0].split(".")
         if any(int(octet) > 255 or (octet[0] == "0" and octet != "0") for octet in octets):
             continue
-        # Four small numbers are a version or a section; so is what follows `v`, `==` or `Name/`.
-        if all(int(octet) < 20 for octet in octets) or _VERSION_BEFORE.search(text, max(0, start - 12), start):
+        # Four small numbers are a version or a section, unless they are called an address; so is what follows `v`,
+        # `==` or `Name/`.
+        if all(int(octet) < 20 for octet in octets) and not _ADDRESS_BEFORE.search(text, max(0, start - 20), start):
+            continue
+        if _VERSION_BEFORE.search(text, max(0, start - _VERSION_REACH), start):
             continue
         if octets[3] == "0" or match[0].startswith("192.0.0."):
             continue  # a network's, not a machine's (RFC 6890)
-        if match[0] not in _RESOLVERS and IPv4Address(match[0]).is_global:
+        address = IPv4Address(match[0])
+        if match[0] not in _RESOLVERS and address.is_global and not address.is_multicast:
             found.append((match.start(), match.end(), "IP"))
     return found
 

@@ -74,7 +74,20 @@ _SHAPES = [
     *_shapes("TOKEN", "EAAC", r"EAAC[A-Za-z0-9]{60,}"),
     *_shapes("TOKEN", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", r"dp\.[a-z]{2,5}\.[A-Za-z0-9.]{40,}"),
     *_shapes("TOKEN", "https://discord", r"https://discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{60,}"),
+    *_shapes("TOKEN", "pscale_", r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_-]{32,}"),
+    *_shapes("TOKEN", "nfp_", r"nfp_[A-Za-z0-9]{36,}"),
+    *_shapes("TOKEN", "fo1_ fm1r_ fm1a_ fm2_", r"f(?:o1|m1[ar]|m2)_(?=[A-Za-z]*[0-9])[A-Za-z0-9+/=_-]{40,}"),
+    *_shapes("TOKEN", "secret_", r"secret_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{43}"),  # Notion
+    *_shapes("TOKEN", "sk.eyJ", r"sk\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),  # Mapbox
     *_shapes("API_KEY", "sk-", *OpenAIDetector.denylist),
+    *_shapes("API_KEY", "sk-", r"sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    *_shapes("API_KEY", "lsv2_", r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
+    *_shapes("API_KEY", "pcsk_", r"pcsk_[A-Za-z0-9_]{50,}"),
+    *_shapes("API_KEY", "apify_api_", r"apify_api_[A-Za-z0-9]{30,}"),
+    *_shapes("API_KEY", "rnd_", r"rnd_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{28,}"),
+    *_shapes("API_KEY", "e2b_", r"e2b_[a-f0-9]{40}"),
+    *_shapes("API_KEY", "sk_", r"sk_[a-f0-9]{48}"),  # ElevenLabs
+    *_shapes("API_KEY", "csk-", r"csk-(?=[a-z]*[0-9])[a-z0-9]{48}"),
     *_shapes("API_KEY", "sk-", r"sk-(?:ant|proj|svcacct|admin|or)-[A-Za-z0-9_-]{20,}"),
     *_shapes("API_KEY", "sk-", r"sk-(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,}"),
     *_shapes("API_KEY", "sk_live_ rk_live_", *StripeDetector.denylist),
@@ -104,7 +117,10 @@ _SHAPES = [
     *_shapes("JWT", "eyJ", r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
 ]
 _BEGINNINGS = sorted({begin for shape in _SHAPES for begin in shape.begins})
-_OF_BEGINNING = [[shape for shape in _SHAPES if begin in shape.begins] for begin in _BEGINNINGS]
+# Where one beginning is another one's (`sk_` of `sk_live_`), the scan stops at the shorter.
+_OF_BEGINNING = [
+    [shape for shape in _SHAPES if any(own.startswith(begin) for own in shape.begins)] for begin in _BEGINNINGS
+]
 # Some have their mark inside: (mark, how far before it they begin, shape).
 _MARKED = [
     (".atlasv1.", 14, _shapes("TOKEN", "", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}")),

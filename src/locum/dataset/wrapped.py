@@ -54,6 +54,12 @@ def is_mixed(text: str, start: int, end: int) -> bool:
     return _MIXED.fullmatch(text, start, end) is not None and _WORDS.fullmatch(text, start, end) is None
 
 
+def is_jumbled(value: str) -> bool:
+    """Whether a word of any characters has capitals, small letters and digits, and is no name: `k7#Tq_w9`."""
+    cases = any(map(str.islower, value)) and any(map(str.isupper, value)) and any(map(str.isdigit, value))
+    return len(value) >= 8 and cases and _WORDS.fullmatch(value) is None
+
+
 def joined(value: str) -> str:
     """A value without the line ends in it."""
     return _BREAK.sub("", value)
