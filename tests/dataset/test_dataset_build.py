@@ -166,6 +166,19 @@ def test_uneven_splits_are_said() -> None:
     assert build(*(work(n) for n in range(10))).stats.notes == ()
 
 
+def test_conversations_that_go_on_while_others_are_held_out_are_said() -> None:
+    def talk(number: int, days: int) -> Session:
+        times = [f"2026-01-{number + 1 + day:02}T00:00:00Z" for day in (0, days)]
+        said = [says(f"{number} is fine.", time=times[0]), human("And?"), says(f"{number} is done.", time=times[1])]
+        return session(human(f"Look at {number}."), *said, id=f"s{number}", started=times[0])
+
+    assert build(*(talk(n, 0) for n in range(10))).stats.notes == ()
+    assert build(*(talk(n, 19 if n in (1, 3) else 0) for n in range(10))).stats.notes == (
+        "2 of the conversations that are trained on went on after the first held-out one began: they are ordered by"
+        " when they began, and never divided.",
+    )
+
+
 def test_a_folder_that_another_extraction_writes_is_left_to_it(tmp_path: Path) -> None:
     other = tmp_path / f"{files.PARTIAL}{os.getppid()}-data"
     other.mkdir()

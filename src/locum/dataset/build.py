@@ -61,6 +61,7 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
     model: str
     """"provider/model", as far as the log says."""
     shortened: bool
+    time: str | None = None
 
 
 class Built(msgspec.Struct, frozen=True, array_like=True):
@@ -198,6 +199,7 @@ class _Walk:
             tier=row.tier,
             model=model_of(session),
             shortened=left_out > 0,
+            time=row.time,
         )
 
     def contrast(self, turn: Turn, reason: str) -> Contrast | None:

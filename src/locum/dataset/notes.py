@@ -8,13 +8,14 @@ from locum.dataset.split import SHARES, SPLITS
 from locum.types import Split
 
 
-def notes(splits: Mapping[str, int], intake: Intake, options: Options) -> tuple[str, ...]:
+def notes(splits: Mapping[str, int], intake: Intake, options: Options, overlapping: int = 0) -> tuple[str, ...]:
     """The sentences of `Stats.notes`.
 
     Args:
         splits: split -> rows.
         intake: what was read.
         options: as the user chose them.
+        overlapping: lineages that are trained on and go on after the first held-out one began.
     """
     found = []
     if options.context == "absorb":
@@ -27,6 +28,11 @@ def notes(splits: Mapping[str, int], intake: Intake, options: Options) -> tuple[
         found.append("No log has times: the split goes by order of appearance, not forward in time.")
     elif intake.untimed:
         found.append(f"{intake.untimed} of the conversations have no times; they were put before all others.")
+    if overlapping:
+        found.append(
+            f"{overlapping} of the conversations that are trained on went on after the first held-out one began: they"
+            " are ordered by when they began, and never divided."
+        )
     if splits["valid"] and splits["test"] and (far := _far(splits)):
         found.append(far)
     return tuple(found)

@@ -1,7 +1,7 @@
 """Which rows train, which choose the checkpoint, which test: by lineage, and forward in time.
 
 A lineage (a conversation with all its copies and parts, or a task with all its trials) is never divided, and
-the test lies after everything that was trained on, as it will when the model is used. Rows are built in the
+the test begins after everything that was trained on had begun, as it will when the model is used. Rows are built in the
 order of `in_order`, and of two equal rows the first is kept, so no row of one split has its like in a later
 one.
 """

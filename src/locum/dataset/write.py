@@ -174,6 +174,8 @@ class _Ledger:
         self.documents = Documents()
         self.usage: dict[str, Calls] = {}
         """"provider/model" -> what its turns took."""
+        self.spans: dict[str, tuple[str, str]] = {}
+        """Lineage -> the times of its first and its last row."""
         self.turns = self.narration = self.without_turns = self.contrasts = 0
         self._drops_out, self._contrasts_out, self._signed = drops_out, contrasts_out, signed
         self._seen: set[int] = set()
@@ -206,6 +208,9 @@ class _Ledger:
             self.signatures += signature
             self._signed.add(row.id, second)
             self.rows.append(_waiting(built, row, file, at - size, size))
+            if row.time is not None:
+                first, last = self.spans.get(built.lineage, (row.time, row.time))
+                self.spans[built.lineage] = min(first, row.time), max(last, row.time)
         if len(self.rows) > rows:
             self.documents.add(built.standing)
 
@@ -348,8 +353,18 @@ def _stats(
         context=options.context,
         documents=len(ledger.documents.all()),
         contrasts=ledger.contrasts,
-        notes=notes(splits, intake, options),
+        notes=notes(splits, intake, options, _overlapping(ledger.spans, kept)),
     )
+
+
+def _overlapping(spans: Mapping[str, tuple[str, str]], kept: Iterable[tuple[_Waiting, Split]]) -> int:
+    """How many lineages that are trained on go on after the first held-out one began."""
+    in_training: dict[bool, set[str]] = {True: set(), False: set()}
+    for row, split in kept:
+        if row.lineage in spans:
+            in_training[split == "train"].add(row.lineage)
+    begins = min((spans[lineage][0] for lineage in in_training[False]), default=None)
+    return 0 if begins is None else sum(spans[lineage][1] > begins for lineage in in_training[True])
 
 
 def _provenance(intake: Intake) -> dict[str, str]:
