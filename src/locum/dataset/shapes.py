@@ -80,7 +80,6 @@ _SHAPES = [
     *_shapes("TOKEN", "secret_", r"secret_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{43}"),  # Notion
     *_shapes("TOKEN", "sk.eyJ", r"sk\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),  # Mapbox
     *_shapes("API_KEY", "sk-", *OpenAIDetector.denylist),
-    *_shapes("API_KEY", "sk-", r"sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     *_shapes("API_KEY", "lsv2_", r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
     *_shapes("API_KEY", "pcsk_", r"pcsk_[A-Za-z0-9_]{50,}"),
     *_shapes("API_KEY", "apify_api_", r"apify_api_[A-Za-z0-9]{30,}"),
@@ -88,7 +87,7 @@ _SHAPES = [
     *_shapes("API_KEY", "e2b_", r"e2b_[a-f0-9]{40}"),
     *_shapes("API_KEY", "sk_", r"sk_[a-f0-9]{48}"),  # ElevenLabs
     *_shapes("API_KEY", "csk-", r"csk-(?=[a-z]*[0-9])[a-z0-9]{48}"),
-    *_shapes("API_KEY", "sk-", r"sk-(?:ant|proj|svcacct|admin|or)-[A-Za-z0-9_-]{20,}"),
+    *_shapes("API_KEY", "sk-", r"sk-(?:ant|proj|svcacct|admin|or|lf)-[A-Za-z0-9_-]{20,}"),
     *_shapes("API_KEY", "sk-", r"sk-(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,}"),
     *_shapes("API_KEY", "sk_live_ rk_live_", *StripeDetector.denylist),
     *_shapes("API_KEY", "sk_test_ rk_test_ sk_prod_", r"[sr]k_(?:test|prod)_[A-Za-z0-9]{24,}"),
