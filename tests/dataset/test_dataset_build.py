@@ -177,6 +177,8 @@ def test_conversations_that_go_on_while_others_are_held_out_are_said() -> None:
         "2 of the conversations that are trained on went on after the first held-out one began: they are ordered by"
         " when they began, and never divided.",
     )
+    jumped = session(human("Look."), says("It is fine.", time="1970-01-01T00:00:00Z"), started="2026-03-01T00:00:00Z")
+    assert build(*(talk(n, 0) for n in range(10)), jumped).stats.notes == ()  # a clock that was set back
 
 
 def test_a_folder_that_another_extraction_writes_is_left_to_it(tmp_path: Path) -> None:

@@ -83,13 +83,14 @@ def _closest(after: Sequence[int], wanted: float, least: int, most: int) -> int:
 def start_of(session: Session) -> float | None:
     """Seconds since 1970 of a session's start, or else of its first message that has a time."""
     for time in (session.started, *(message.time for message in session.messages)):
-        seconds = _seconds(time)
+        seconds = seconds_of(time)
         if seconds is not None:
             return seconds
     return None
 
 
-def _seconds(time: str | None) -> float | None:
+def seconds_of(time: str | None) -> float | None:
+    """Seconds since 1970 of a time as logs write it; None where it is none."""
     if time is None:
         return None
     try:

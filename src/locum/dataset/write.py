@@ -28,7 +28,7 @@ from locum.dataset.intake import Intake, stored_sessions
 from locum.dataset.near_duplicates import Signature, Signed, both_signatures, clusters, leaks
 from locum.dataset.notes import notes
 from locum.dataset.redaction import Numbering, Redactions, replace_marks
-from locum.dataset.split import SPLITS, assign
+from locum.dataset.split import SPLITS, assign, seconds_of
 from locum.dataset.stats import Calls, LineCounts, Stats
 from locum.dataset.store import CONTRASTS, DOCUMENTS, decode_row, redactions_file
 from locum.dataset.terms import check, under
@@ -174,8 +174,8 @@ class _Ledger:
         self.documents = Documents()
         self.usage: dict[str, Calls] = {}
         """"provider/model" -> what its turns took."""
-        self.spans: dict[str, tuple[str, str]] = {}
-        """Lineage -> the times of its first and its last row."""
+        self.latest: dict[str, str] = {}
+        """Lineage -> the time of its last row."""
         self.turns = self.narration = self.without_turns = self.contrasts = 0
         self._drops_out, self._contrasts_out, self._signed = drops_out, contrasts_out, signed
         self._seen: set[int] = set()
@@ -209,8 +209,7 @@ class _Ledger:
             self._signed.add(row.id, second)
             self.rows.append(_waiting(built, row, file, at - size, size))
             if row.time is not None:
-                first, last = self.spans.get(built.lineage, (row.time, row.time))
-                self.spans[built.lineage] = min(first, row.time), max(last, row.time)
+                self.latest[built.lineage] = max(row.time, self.latest.get(built.lineage, ""))
         if len(self.rows) > rows:
             self.documents.add(built.standing)
 
@@ -353,18 +352,19 @@ def _stats(
         context=options.context,
         documents=len(ledger.documents.all()),
         contrasts=ledger.contrasts,
-        notes=notes(splits, intake, options, _overlapping(ledger.spans, kept)),
+        notes=notes(splits, intake, options, _overlapping(intake, ledger.latest, kept)),
     )
 
 
-def _overlapping(spans: Mapping[str, tuple[str, str]], kept: Iterable[tuple[_Waiting, Split]]) -> int:
+def _overlapping(intake: Intake, latest: Mapping[str, str], kept: Iterable[tuple[_Waiting, Split]]) -> int:
     """How many lineages that are trained on go on after the first held-out one began."""
-    in_training: dict[bool, set[str]] = {True: set(), False: set()}
+    lineages: dict[bool, set[str]] = {True: set(), False: set()}
     for row, split in kept:
-        if row.lineage in spans:
-            in_training[split == "train"].add(row.lineage)
-    begins = min((spans[lineage][0] for lineage in in_training[False]), default=None)
-    return 0 if begins is None else sum(spans[lineage][1] > begins for lineage in in_training[True])
+        lineages[split == "train"].add(row.lineage)
+    starts = (placed.note.time for placed in intake.sessions if placed.lineage in lineages[False])
+    begins = min((start for start in starts if start is not None), default=float("inf"))
+    ends = (seconds_of(latest.get(lineage)) for lineage in lineages[True])
+    return sum(end is not None and end > begins for end in ends)
 
 
 def _provenance(intake: Intake) -> dict[str, str]:
