@@ -133,12 +133,22 @@ def test_client_texts_under_the_agents_role_are_marked(tmp_path: Path) -> None:
     assert session.model == "claude-opus-4-5"
 
 
-def test_an_answer_cut_at_the_token_limit_is_marked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("reason", "signals"),
+    [
+        ("max_tokens", ("truncated",)),
+        ("model_context_window_exceeded", ("truncated",)),
+        ("refusal", ("interrupted",)),
+        ("end_turn", ()),
+        (None, ()),
+    ],
+)
+def test_an_answer_that_ended_early_is_marked(tmp_path: Path, reason: str | None, signals: tuple[str, ...]) -> None:
     log = Log()
     log.human("Go.")
-    message = {"id": "m1", "role": "assistant", "content": [text("and so")], "stop_reason": "max_tokens"}
+    message = {"id": "m1", "role": "assistant", "content": [text("and so")], "stop_reason": reason}
     log.add("assistant", message=message)
-    assert turns(only(log.read(tmp_path).sessions))[0].signals == ("truncated",)
+    assert turns(only(log.read(tmp_path).sessions))[0].signals == signals
 
 
 def test_what_is_no_text_makes_the_next_answer_unreadable(tmp_path: Path) -> None:

@@ -200,6 +200,13 @@ def test_an_image_leaves_a_mark_and_the_token_limit_a_signal(tmp_path: Path) -> 
     assert session.messages[-1].signals == ("unreadable", "truncated")
 
 
+def test_an_answer_that_a_filter_broke_off_is_no_whole_one(tmp_path: Path) -> None:
+    broken = anthropic([user("Hi.")], [{"type": "text", "text": "I c"}], stop_reason="refusal")
+    for record in (broken, chat([user("Hi.")], {"role": "assistant", "content": "I c"}, "content_filter")):
+        (session,) = read(tmp_path, record).sessions
+        assert session.messages[-1].signals == ("interrupted",)
+
+
 def test_a_result_whose_call_is_no_longer_in_the_history(tmp_path: Path) -> None:
     (session,) = read(tmp_path, anthropic([user(HEARD[:1])], [{"type": "text", "text": "Hm."}])).sessions
     assert [(m.role, m.origin) for m in session.messages[1:]] == [("user", "tool"), ("assistant", "agent")]

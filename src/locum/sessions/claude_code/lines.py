@@ -13,6 +13,7 @@ import msgspec
 from locum.sessions.claude_code.texts import Heard, hear
 from locum.sessions.jsonl import BadRecord, arguments, decode, decode_line, kind_of, numbered_lines, utc
 from locum.sessions.ledger import Ledger
+from locum.sessions.stops import stopped
 from locum.types import Signal, ToolCall, Usage
 
 NOISE_TYPES = frozenset(
@@ -249,8 +250,7 @@ def _said(wire: Wire, ledger: Ledger, number: int) -> Said | None:
         signals.append("api_error")
     if message.model == "<synthetic>":
         signals.append("synthetic")
-    if message.stop_reason == "max_tokens":
-        signals.append("truncated")
+    signals += stopped(message.stop_reason)
     text = "\n\n".join(texts)
     if not calls and not signals and text.strip() in _NO_TEXT:
         ledger.noise(number, "thinking" if thought else "empty")

@@ -9,6 +9,7 @@ from locum.sessions.grouping import Call
 from locum.sessions.jsonl import BadRecord, kind_of
 from locum.sessions.providers import provider_of
 from locum.sessions.request_log.exchanges import Exchange
+from locum.sessions.stops import stopped
 from locum.types import Signal
 
 _HIDDEN = frozenset({"thinking", "redacted_thinking"})
@@ -34,7 +35,7 @@ def call_of(exchange: Exchange, number: int) -> tuple[Call | None, str | None]:
         reading.add(message)
     sent = len(reading.conversation.messages)
     reading.say(answer)
-    signals: list[Signal] = ["truncated"] if response.get("stop_reason") == "max_tokens" else []
+    signals: list[Signal] = [*stopped(response.get("stop_reason"))]
     if response.get("type") == "message" and "stop_reason" in response and response["stop_reason"] is None:
         signals.append("interrupted")
     messages = reading.conversation.messages

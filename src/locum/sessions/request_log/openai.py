@@ -13,7 +13,7 @@ from locum.sessions.grouping import Call
 from locum.sessions.jsonl import BadRecord, decode
 from locum.sessions.providers import provider_of
 from locum.sessions.request_log.exchanges import Exchange
-from locum.types import Signal
+from locum.sessions.stops import stopped
 
 _FAILED = re.compile(r"\[(?:The command completed|Command finished) with exit code [1-9][0-9]*\.?\]|^ERROR:")
 _CALL = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
@@ -42,9 +42,8 @@ def call_of(exchange: Exchange, number: int) -> tuple[Call | None, str | None]:
         reading.add(message)
     sent = len(reading.conversation.messages)
     reading.add({**answer, "role": "assistant"})
-    signals: list[Signal] = ["truncated"] if choice.get("finish_reason") == "length" else []
     messages = reading.conversation.messages
-    messages[-1] = with_signals(messages[-1], *signals)
+    messages[-1] = with_signals(messages[-1], *stopped(choice.get("finish_reason")))
     reading.conversation.amend(time=exchange.time, usage=exchange.usage)
     model = response.get("model") or request.get("model")
     model = model if isinstance(model, str) and model else None
