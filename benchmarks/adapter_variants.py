@@ -21,13 +21,12 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import measured
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from training_defaults import choose
+from training_defaults import arguments, choose
 
 from locum.training import schedule
 from locum.training.backend import TrainOptions
@@ -129,15 +128,7 @@ def held_out_loss(model: Any, sequences: Iterable[TokenSequence]) -> float:
 
 def main() -> None:
     """Run every arm on every corpus and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET")
-    parser.add_argument("--arm", dest="arms", action="append", choices=ARMS, help="only these arms")
-    parser.add_argument("--base", default="smollm2:135m")
-    parser.add_argument("--tokens", type=int, default=8_000, help="of training rows, each pass")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = arguments(__doc__, ARMS, tokens=8_000).parse_args()
     if given.measure:
         print(json.dumps(measure(given, ARMS[given.measure])))
         return

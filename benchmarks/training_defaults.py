@@ -20,6 +20,7 @@ import json
 import random
 import resource
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,29 @@ def measure(given: argparse.Namespace, arm: str) -> dict[str, Any]:
     return {"rows": len(rows), "held_out": len(held_out), "looks": looks, "best_step": result.best_step}
 
 
-def main() -> None:
-    """Run every arm on every corpus and print a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def arguments(text: str | None, arms: Iterable[str], tokens: int) -> argparse.ArgumentParser:
+    """What a study of arms on corpora can be told.
+
+    Args:
+        text: the study's docstring.
+        arms: their names.
+        tokens: of training rows, where nothing else is said.
+    """
+    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
     parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET")
-    parser.add_argument("--arm", dest="arms", action="append", choices=ARMS, help="only these arms")
+    parser.add_argument("--arm", dest="arms", action="append", choices=arms, help="only these arms")
     parser.add_argument("--base", default="smollm2:135m")
-    parser.add_argument("--tokens", type=int, default=40_000, help="of training rows, each pass")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--tokens", type=int, default=tokens, help="of training rows, each pass")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> None:
+    """Run every arm on every corpus and print a table."""
+    parser = arguments(__doc__, ARMS, tokens=40_000)
+    parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     if given.measure:
         print(json.dumps(measure(given, given.measure)))

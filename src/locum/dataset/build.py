@@ -61,7 +61,7 @@ class Made(msgspec.Struct, frozen=True, array_like=True):
     model: str
     """"provider/model", as far as the log says."""
     shortened: bool
-    time: str | None = None
+    time: str | None
 
 
 class Built(msgspec.Struct, frozen=True, array_like=True):

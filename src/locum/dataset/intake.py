@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 import zstandard
@@ -34,7 +34,7 @@ from locum.types import BadLine, Lines
 _BATCH = 1024 * 1024
 """Bytes of logs that are read together."""
 _PIECE = 1 << 17
-"""Bytes of a log that are read at once to be hashed; more than `registry.BEGINNING`."""
+"""Bytes of a log that are read at first, to be recognised and hashed; more than `registry.BEGINNING`."""
 _LEVEL = 1
 """Of compression: what is written is read once, soon."""
 
@@ -180,24 +180,16 @@ def take_in_log(
     before = stamp(log)
     now = time.time_ns()
     try:
-        with local(log) as path, path.open("rb", buffering=_PIECE) as file:
+        with local(log) as path, path.open("rb") as file:
             beginning = file.read(_PIECE)
             reading = read_file(path, str(log), agents, beginning)
             if isinstance(reading, Skipped):
                 return reading
-            sha256 = _hashed(beginning, file)
+            sha256 = hashlib.file_digest(file, lambda: hashlib.sha256(beginning)).hexdigest()
     except OSError as error:
         return Skipped(str(log), f"cannot be read: {error.strerror or type(error).__name__}")
     stamps = (before, *map(stamp, reading.beside))
     return redact_reading(reading, redactor or Redactor(salt, mark), sha256, stamps, now)
-
-
-def _hashed(beginning: bytes, rest: IO[bytes]) -> str:
-    """The SHA-256 of a file of which the beginning is read already."""
-    digest = hashlib.sha256(beginning)
-    while piece := rest.read(_PIECE):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def redact_reading(

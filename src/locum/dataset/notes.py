@@ -8,7 +8,7 @@ from locum.dataset.split import SHARES, SPLITS
 from locum.types import Split
 
 
-def notes(splits: Mapping[str, int], intake: Intake, options: Options, overlapping: int = 0) -> tuple[str, ...]:
+def notes(splits: Mapping[str, int], intake: Intake, options: Options, overlapping: int) -> tuple[str, ...]:
     """The sentences of `Stats.notes`.
 
     Args:

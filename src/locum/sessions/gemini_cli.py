@@ -26,6 +26,7 @@ from locum.sessions.jsonl import (
     head_records,
     kind_of,
     utc,
+    value_or_reason,
     values,
 )
 from locum.sessions.ledger import Ledger
@@ -50,7 +51,6 @@ _WHOLE = re.compile(
 _HUMAN: Origin = "human"
 _HARNESS: Origin = "harness"
 _DECODER = msgspec.json.Decoder(dict[str, Any])
-_ANY = msgspec.json.Decoder()
 
 
 class _Entry(msgspec.Struct):
@@ -127,7 +127,7 @@ def _messages(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, Any]]
                 yield 0, {"$set": metadata}
             except BadRecord:
                 pass  # the messages stand without it; that the file is broken is reported below
-            messages = [_value(piece) for piece in values(as_text(raw[begins.end() :]))]
+            messages = list(map(value_or_reason, values(as_text(raw[begins.end() :]))))
     for number, message in enumerate(messages, 1):
         if isinstance(message, dict):
             yield number, message
@@ -142,15 +142,7 @@ def _messages(path: Path, ledger: Ledger) -> Iterator[tuple[int, dict[str, Any]]
 
 def _is_record(line: bytes) -> bool:
     """Whether a chat in the old form stands on one line, with lines of the new form below it."""
-    return isinstance(_value(line.strip()), dict)
-
-
-def _value(raw: bytes) -> Any:
-    """The value, or why there is none."""
-    try:
-        return decode(_ANY, raw)
-    except BadRecord as reason:
-        return reason
+    return isinstance(value_or_reason(line.strip()), dict)
 
 
 def _entry(number: int, record: dict[str, Any]) -> _Entry | None:

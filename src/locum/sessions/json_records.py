@@ -15,6 +15,7 @@ from locum.sessions.jsonl import (
     head_records,
     numbered_lines,
     spans,
+    value_or_reason,
     values,
 )
 from locum.sessions.ledger import Ledger
@@ -88,19 +89,12 @@ def list_records(raw: bytes) -> tuple[list[Any], str | None]:
     for start, after in spans(text):
         if text[start] != "[":
             break
-        found += map(_value_or_reason, values(text[start : after - 1], 1))
+        found += map(value_or_reason, values(text[start : after - 1], 1))
         end = after
     rest = text[end:].strip()
     if rest.startswith("["):
-        found += map(_value_or_reason, values(rest, 1))
+        found += map(value_or_reason, values(rest, 1))
     return found, reason if rest else None
-
-
-def _value_or_reason(raw: bytes) -> Any:
-    try:
-        return decode(_ANY, raw)
-    except BadRecord as reason:
-        return reason
 
 
 def member(raw: bytes, key: str) -> Any:

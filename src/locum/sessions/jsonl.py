@@ -73,6 +73,14 @@ def decode(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
         raise BadRecord("cut in the middle" if cut else f"not JSON: {error}") from None
 
 
+def value_or_reason(raw: bytes) -> Any:
+    """The JSON value, or the `BadRecord` that says why there is none."""
+    try:
+        return decode(_ANY, raw)
+    except BadRecord as reason:
+        return reason
+
+
 def _without_half_pairs(escape: re.Match[bytes]) -> bytes:
     return b"\\ufffd" if len(escape[0]) == 6 else escape[0]
 
@@ -85,18 +93,13 @@ def values(text: str, at: int = 0) -> Iterator[bytes]:
     bytes that the file has.
     """
     for start, end in spans(text, at):
-        yield as_bytes(text[start:end])
+        yield text[start:end].encode(errors="surrogateescape")
 
 
 def as_text(raw: bytes) -> str:
     """Bytes as a text in which JSON values can be looked for, whether they are UTF-8 or not: what is none stays
     recognisable, so that it is a bad value and no text with replacement characters that nobody wrote."""
     return raw.decode(errors="surrogateescape")
-
-
-def as_bytes(text: str) -> bytes:
-    """A part of such a text as the file has it."""
-    return text.encode(errors="surrogateescape")
 
 
 def spans(text: str, at: int = 0) -> Iterator[tuple[int, int]]:

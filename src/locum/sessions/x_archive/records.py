@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from locum.sessions.json_records import list_records
-from locum.sessions.jsonl import BOM, BadRecord, decode
+from locum.sessions.jsonl import BOM, BadRecord, decode, value_or_reason
 
 Kind = Literal["tweets", "notes", "other"]
 _HEADER = re.compile(rb"\s*window\.YTD\.(\w+)\.part\d+\s*=\s*")
@@ -30,7 +30,6 @@ _NAMES: dict[Kind, re.Pattern[str]] = {
     "notes": re.compile(r"note-tweets?(?:-part(\d{1,6}))?\.js"),
 }
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
-_ANY = msgspec.json.Decoder()
 _HEAD = 256
 
 
@@ -67,11 +66,7 @@ def read_items(path: Path, wrapper: str) -> Iterator[Record]:
         pieces, broken = list_records(body)
     number = 0
     for number, piece in enumerate(pieces, 1):
-        try:
-            item = decode(_ANY, bytes(piece)) if isinstance(piece, msgspec.Raw) else piece
-        except BadRecord as reason:
-            yield Record(number, None, str(reason))
-            continue
+        item = value_or_reason(bytes(piece)) if isinstance(piece, msgspec.Raw) else piece
         if isinstance(item, BadRecord):
             yield Record(number, None, str(item))
             continue
