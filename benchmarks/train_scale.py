@@ -1,6 +1,6 @@
 """What training costs against rows, length, turns of a session and layers; and a 2B decoder of true shape.
 
-.venv/bin/python benchmarks/train_scale.py [--quick] [--no-2b] [--only-2b] [--json]
+.venv/bin/python benchmarks/train_scale.py [--quick] [--no-2b] [--only-2b] [--iterations-2b N] [--json]
 
 Each point is a process of its own. `seconds` run from the end of the first step to the end of the last; CPU seconds
 are those of all threads over the same steps, and mean something on a machine that others use, too. Rows are made up:
@@ -12,7 +12,8 @@ random words of SmolLM2's vocabulary, so a row has the length that is asked for.
   with the square of the turns, `tokens` (what is computed) with the session's length.
 - layers: the top 4 to 30 of 30 layers, two passes: the second finds the frozen ones' activations.
 - 2b: a llama of Gemma 2 2B's size (26 layers of width 2304 and 9216, vocabulary 256,000 with tied head, 2.6 billion
-  weights) with random weights in bfloat16, 91 rows of 190 tokens: seconds a step, and peak memory.
+  weights) with random weights in bfloat16, 91 rows of 190 tokens: seconds a step, and peak memory; one pass, or so many
+  iterations. On a GPU its own peak stands beside that of the process.
 """
 
 import argparse
@@ -49,6 +50,7 @@ class Point(msgspec.Struct, frozen=True):
     top: int | None = None
     epochs: int = 1
     pack_tokens: int = 760
+    steps: int | None = None
 
 
 def points(quick: bool) -> list[Point]:
@@ -105,7 +107,11 @@ def measure(point: Point, base: Base, vocabulary: int) -> dict[str, Any]:
         cpu[metric.step], metrics[metric.step] = used.ru_utime + used.ru_stime, metric
 
     options = TrainOptions(
-        shape=LoraShape(top=point.top), epochs=point.epochs, pack_tokens=point.pack_tokens, patience=0
+        shape=LoraShape(top=point.top),
+        epochs=point.epochs,
+        max_steps=point.steps,
+        pack_tokens=point.pack_tokens,
+        patience=0,
     )
     with tempfile.TemporaryDirectory() as scratch:
         result = train(rows, [], base, Path(scratch), options, silent, observe=observe)
@@ -122,7 +128,16 @@ def measure(point: Point, base: Base, vocabulary: int) -> dict[str, Any]:
         "cpu_ms_per_token": round(1000 * (cpu[last] - cpu[first]) / (metrics[last].tokens - metrics[first].tokens), 3),
         "seconds_per_step": round((metrics[last].seconds - metrics[first].seconds) / max(1, last - first), 3),
         "peak_mb": round(measured.peak_mb()),
+        "gpu_peak_mb": gpu_peak_mb(),
+        "device": result.device,
     }
+
+
+def gpu_peak_mb() -> int | None:
+    """The most memory that torch ever held on a CUDA device, in MB; None without one."""
+    import torch
+
+    return round(torch.cuda.max_memory_allocated() / 1e6) if torch.cuda.is_available() else None
 
 
 def write_2b(folder: Path, tokenizer: Path) -> None:
@@ -180,6 +195,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few and small points, 8 rows for the 2B")
     parser.add_argument("--no-2b", action="store_true")
     parser.add_argument("--only-2b", action="store_true")
+    parser.add_argument("--iterations-2b", type=int, metavar="N", help="of the 2B (default: one pass over its rows)")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -198,7 +214,7 @@ def main() -> None:
     if not given.no_2b:
         with tempfile.TemporaryDirectory() as scratch:
             measured.child(__file__, "--folder", scratch)
-            point = Point("2b", 26, (190,) * (8 if given.quick else 91))
+            point = Point("2b", 26, (190,) * (8 if given.quick else 91), steps=given.iterations_2b)
             encoded = msgspec.json.encode(point).decode()
             table.append(measured.child(__file__, "--folder", scratch, "--point", encoded))
     if given.json:

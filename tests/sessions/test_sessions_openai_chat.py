@@ -1,4 +1,4 @@
-"""OpenAI chat fine-tuning JSONL: one line, one session."""
+"""OpenAI chat fine-tuning sets: one record, one session."""
 
 import json
 from pathlib import Path
@@ -152,3 +152,31 @@ def test_a_bad_line_has_its_number_and_reason_and_stops_nothing(tmp_path: Path, 
 def test_a_first_line_longer_than_the_head_is_recognised(tmp_path: Path) -> None:
     long = {"messages": [{"role": "system", "content": "x" * HEAD}, {"role": "assistant", "content": "Yes."}]}
     assert len(read(tmp_path, long).sessions) == 1
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("wide", [False, True], ids=["short", "longer than the head"])
+def test_a_list_of_records_is_read_as_its_lines_would_be(tmp_path: Path, indent: int | None, wide: bool) -> None:
+    said = "Sunny. " * (HEAD // 4 if wide else 1)
+    records = [
+        {"id": 7, "messages": [ASK, {"role": "assistant", "content": said}]},
+        {"messages": [ASK, {"role": "assistant", "content": "Rain."}]},
+        {"messages": [ASK]},
+        "nothing",
+    ]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(records, indent=indent))
+    reader = reader_of(path)
+    assert isinstance(reader, OpenAIChat)
+    reading = reader.read(path)
+    adds_up(reading)
+    assert [session.messages[-1].content for session in reading.sessions] == [said, "Rain."]
+    assert reading.lines.noise == {"unanswered": 1}
+    assert [(line.line, line.reason) for line in reading.lines.bad] == [(4, "not a JSON object")]
+
+
+def test_a_damaged_first_line_that_looks_like_a_list_costs_that_line_alone(tmp_path: Path) -> None:
+    whole = json.dumps({"messages": [ASK, {"role": "assistant", "content": "Sunny."}]})
+    reading = read(tmp_path, "[" + whole[1:], whole, whole)
+    assert len(reading.sessions) == 2
+    assert [line.line for line in reading.lines.bad] == [1]

@@ -105,7 +105,7 @@ DAMAGED = st.tuples(WHOLE, st.integers(0, 400), st.binary(max_size=6), st.intege
 )
 CONTENT = st.binary(max_size=200) | WHOLE | DAMAGED
 
-LINES = {"claude_code", "codex", "openai_chat", "aider"}
+LINES = {"claude_code", "codex", "aider"}
 """Formats that are lines whatever they hold; others may be one JSON value, or count what is within a line."""
 GENEROUS = settings(
     max_examples=80,

@@ -169,7 +169,8 @@ def _first_of_list(path: Path) -> Iterator[Any]:
 def _layout(path: Path) -> str:
     """ "list", "object" or "lines"."""
     first = next(_first_line(path), b"")
-    if first.startswith(b"["):
+    # After its bracket a list has a record, its end, or a new line; a damaged line goes on with something else.
+    if first.startswith(b"[") and first[1:].lstrip()[:1] in b"{[]":
         return "list"
     if not first.startswith(b"{") or any(True for _ in _decoded(first)):
         return "lines"

@@ -1,54 +1,56 @@
 """OpenAI's chat fine-tuning format: JSON lines of {"messages": [...], "tools"?: [...]}; each line is one
 session.
 
-Format: https://platform.openai.com/docs/guides/supervised-fine-tuning. A line may hold nothing but the
-assistant's message, with or without a system text: a post that nobody asked for.
+Format: https://platform.openai.com/docs/guides/supervised-fine-tuning. Exporters also write such records as one
+JSON list. One may hold nothing but the assistant's message, with or without a system text: a post that nobody
+asked for.
 """
 
 import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from locum.sessions.chat_messages import Conversation, lineage_of, tool_schemas
-from locum.sessions.jsonl import BadRecord, cut_line, decode, head_records, numbered_lines
+from locum.sessions.json_records import head_values, read_records
+from locum.sessions.jsonl import BadRecord, cut_line, head_records
 from locum.sessions.ledger import Ledger
 from locum.sessions.reader import FileReading
 from locum.types import Session
 
 _BEGINNING = re.compile(rb'\s*\{\s*"(?:messages|tools|functions|parallel_tool_calls)"\s*:')
-_DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
 class OpenAIChat:
-    """Reader of chat fine-tuning JSONL."""
+    """Reader of chat fine-tuning sets."""
 
     name = "openai_chat"
 
     def detects(self, head: bytes, path: Path) -> bool:
         """One record with messages is enough; a first line longer than the head is known by how it begins."""
+        if b'"messages"' not in head:
+            return False
         if any(_has_messages(record) for record in head_records(head)):
             return True
         cut = cut_line(head)
-        return _BEGINNING.match(cut) is not None and b'"messages"' in cut and b'"role"' in cut
+        if _BEGINNING.match(cut) is not None and b'"messages"' in cut and b'"role"' in cut:
+            return True
+        return any(_has_messages(record) for record in head_values(head, path))
 
     def read(self, path: Path) -> FileReading:
-        """One session a line."""
+        """One session a record."""
         ledger = Ledger(path)
         sessions = []
-        for number, raw in numbered_lines(path):
-            if not raw:
-                ledger.noise(number, "blank")
+        for number, record in read_records(path, ledger):
+            if not isinstance(record, dict):
+                ledger.bad(number, "not a JSON object")
+                continue
+            if _is_row(record):
+                ledger.noise(number, "row of a dataset")
+                continue
+            if not isinstance(record.get("messages"), list):
+                ledger.unknown(number, "(no messages)")
                 continue
             try:
-                record = decode(_DECODER, raw)
-                if _is_row(record):
-                    ledger.noise(number, "row of a dataset")
-                    continue
-                if not isinstance(record.get("messages"), list):
-                    ledger.unknown(number, "(no messages)")
-                    continue
                 session = self._session(record, path, number)
             except BadRecord as reason:
                 ledger.bad(number, str(reason))

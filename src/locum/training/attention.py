@@ -94,10 +94,38 @@ class Blocks:
         key = (tuple(lengths), window, repeat)
         if key not in self._masks:
             block = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(list(lengths))).to(like.device)
-            place = torch.arange(len(block), device=like.device)
-            seen = _seen(place, place, window) & (block[:, None] == block[None, :])
+            seen = _seen_within(block, torch.arange(len(block), device=like.device), window)
             self._masks[key] = _additive(seen, like.dtype).repeat(repeat, 1)
         return self._masks[key]
+
+    def whole(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
+        """What is added to scores of the pack, each query against each key. [tokens, tokens]"""
+        return self.mask(self.lengths, window, 1, like)
+
+
+class NumberedBlocks:
+    """Blocks told by tensors alone, so that steps recorded once can be repeated over others (`training.captured`).
+
+    Args:
+        block: the number of each token's block [tokens].
+        place: each token's place in its block [tokens].
+    """
+
+    def __init__(self, block: torch.Tensor, place: torch.Tensor) -> None:
+        self._block, self._place = block, place
+        self._masks: dict[int | None, torch.Tensor] = {}
+
+    def whole(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
+        """As `Blocks`."""
+        if window not in self._masks:
+            self._masks[window] = _additive(_seen_within(self._block, self._place, window), like.dtype)
+        return self._masks[window]
+
+    def parts(self, window: int | None, repeat: int, like: torch.Tensor) -> list[Part]:
+        """As `Blocks`, in one part."""
+        everything = slice(0, len(self._block))
+        mask = self.whole(window, like).repeat(repeat, 1)
+        return [Part(everything, everything, mask, len(self._block) <= SHORT)]
 
 
 def _together(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -117,6 +145,11 @@ def _seen(query: torch.Tensor, key: torch.Tensor, window: int | None) -> torch.T
     return (distance >= 0) if window is None else (distance >= 0) & (distance < window)
 
 
+def _seen_within(block: torch.Tensor, place: torch.Tensor, window: int | None) -> torch.Tensor:
+    """`_seen` of tokens of several blocks, by the numbers of their blocks and their places: each within its own."""
+    return _seen(place, place, window) & (block[:, None] == block[None, :])
+
+
 def _additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
@@ -128,10 +161,10 @@ def register(name: str = NAME, function: Callable[..., tuple[torch.Tensor, None]
         name: how models ask for it.
         function: in the shape of `attend`, which is what is taken where None.
     """
-    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers import AttentionInterface
 
+    # No mask is registered beside it, so that transformers makes none (and does not wait for the device to know which).
     AttentionInterface.register(name, function or attend)
-    AttentionMaskInterface.register(name, _no_mask)
 
 
 def require_known(module: torch.nn.Module, asked: Mapping[str, Any]) -> None:
@@ -148,10 +181,6 @@ def require_known(module: torch.nn.Module, asked: Mapping[str, Any]) -> None:
         )
 
 
-def _no_mask(*args: Any, **kwargs: Any) -> None:
-    return None
-
-
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -160,7 +189,7 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     *,
-    blocks: Blocks | None = None,
+    blocks: Blocks | NumberedBlocks | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     **kwargs: Any,
@@ -187,7 +216,7 @@ def attend(
     blocks = blocks or Blocks([query.shape[2]])
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     if query.device.type in _ONE_CALL and not softcap:
-        mask = blocks.mask(blocks.lengths, sliding_window, 1, query)
+        mask = blocks.whole(sliding_window, query)
         gqa = key.shape[1] != query.shape[1]
         out = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=gqa)
         return out.transpose(1, 2).contiguous(), None

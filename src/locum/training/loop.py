@@ -18,7 +18,7 @@ import torch
 from locum import files
 from locum.errors import TrainingError
 from locum.progress import Progress, silent
-from locum.training import checkpoints, schedule
+from locum.training import captured, checkpoints, schedule
 from locum.training.activations import Boundary
 from locum.training.backend import Metric, TrainOptions, TrainResult
 from locum.training.base import Base
@@ -140,6 +140,9 @@ class _Training:
         started = time.monotonic() - state.seconds
         saved = time.monotonic()
         self._keep_lower_layers()
+        if self.device.name == "cuda" and self.team.size == 1 and self.boundary is None:
+            steps = len(self.plan)
+            self.objective = captured.on_cuda(self.model, lambda why: self.progress("train", state.step, steps, why))
         looks, kept = schedule.look_steps(self.plan, self.valid), checkpoints.checkpoint_steps(len(self.plan))
         if state.train_first is None:
             state.train_first = self._loss(self.probe)

@@ -5,11 +5,11 @@ alike, whether its row stands alone or is chained with others. A row weighs by t
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from locum.training.attention import Blocks
+from locum.training.attention import Blocks, NumberedBlocks
 from locum.training.packing import TokenSequence
 
 if TYPE_CHECKING:
@@ -31,27 +31,57 @@ def target_losses(model: "PreTrainedModel", pack: Sequence[TokenSequence]) -> to
     Returns:
         float32 [targets]: sequence by sequence, in each the targets in the order of `TokenSequence.targets`.
     """
-    ids = torch.tensor([token for sequence in pack for token in sequence.tokens], device=model.device)
-    hidden = hidden_states(model, ids, [len(sequence.tokens) for sequence in pack])
-    where: list[int] = []
-    offset = 0
-    for sequence in pack:
-        for _, start, end in sequence.targets:
-            where.extend(range(offset + start - 1, offset + end - 1))
-        offset += len(sequence.tokens)
+    tokens = PackTensors.of(pack, model.device)
+    hidden = hidden_states(model, tokens.ids, [len(sequence.tokens) for sequence in pack])
+    return losses_after(model, hidden, tokens)
+
+
+class PackTensors(NamedTuple):
+    """A pack on a device: its tokens, and where its targets come from."""
+
+    ids: torch.Tensor
+    """[tokens], the sequences end to end."""
+    places: torch.Tensor
+    """[targets]: right before each target, in the order of `target_losses`."""
+    wanted: torch.Tensor
+    """[targets]: the ids of the targets."""
+
+    @classmethod
+    def of(cls, pack: Sequence[TokenSequence], device: torch.device) -> "PackTensors":
+        """Lay a pack out on a device."""
+        ids = [token for sequence in pack for token in sequence.tokens]
+        places: list[int] = []
+        offset = 0
+        for sequence in pack:
+            for _, start, end in sequence.targets:
+                places.extend(range(offset + start - 1, offset + end - 1))
+            offset += len(sequence.tokens)
+        wanted = [ids[place + 1] for place in places]
+        return cls(*(torch.tensor(values, device=device) for values in (ids, places, wanted)))
+
+
+def losses_after(model: "PreTrainedModel", hidden: torch.Tensor, pack: PackTensors) -> torch.Tensor:
+    """`target_losses` of a pack whose last hidden states [tokens, hidden size] are known."""
     # Logits are made for the positions right before target tokens and for no others.
-    index = torch.tensor(where, device=model.device)
+    states = hidden.index_select(0, pack.places)
     head = model.get_output_embeddings()
     return _TokenLosses.apply(  # type: ignore[no-untyped-call, no-any-return]
-        hidden[index], head.weight, getattr(head, "bias", None), ids[index + 1], _soft_cap(model)
+        states, head.weight, getattr(head, "bias", None), pack.wanted, _soft_cap(model)
     )
 
 
 def hidden_states(model: "PreTrainedModel", ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
     """The decoder's last hidden states over a pack: ids [tokens], blocks of these lengths -> [tokens, hidden size]."""
     positions = torch.cat([torch.arange(length, device=ids.device) for length in lengths])
+    return hidden_states_of(model, ids, positions, Blocks(lengths))
+
+
+def hidden_states_of(
+    model: "PreTrainedModel", ids: torch.Tensor, positions: torch.Tensor, blocks: Blocks | NumberedBlocks
+) -> torch.Tensor:
+    """`hidden_states` with each token's place in its block [tokens], and the blocks as attention takes them."""
     out: torch.Tensor = model.get_decoder()(
-        input_ids=ids[None], position_ids=positions[None], use_cache=False, blocks=Blocks(lengths)
+        input_ids=ids[None], position_ids=positions[None], use_cache=False, blocks=blocks
     ).last_hidden_state[0]
     return out
 
