@@ -5,6 +5,7 @@ pack come in through the forward call's keyword arguments. What an architecture 
 (sliding windows, soft-capped scores, its own scale) is honoured; anything else is refused, never passed over.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +22,8 @@ memory (18 MiB a layer at 2,048 tokens, growing with the square) and are made ag
 _TOGETHER = 96
 """Neighbouring blocks are computed as one under a common mask up to this many tokens: below, calls cost more than
 products."""
-_QUERIES = 128
-"""Queries of a block at a time: each part meets the keys up to its own end alone, so little is computed in vain
+_QUERIES = 160
+"""Queries of a block at a time, about: each part meets the keys up to its own end alone, so little is computed in vain
 (docs/decisions/0003-attention-kernel.md)."""
 _ONE_CALL = frozenset({"cuda", "mps"})
 """Devices that mind calls more than masked scores: there one call covers the whole pack."""
@@ -70,8 +71,9 @@ class Blocks:
                 whole = slice(begin, begin + tokens)
                 yield Part(whole, whole, self.mask(lengths, window, repeat, like), True)
             else:
-                for start in range(0, tokens, _QUERIES):
-                    end = min(start + _QUERIES, tokens)
+                size = math.ceil(tokens / max(1, round(tokens / _QUERIES)))
+                for start in range(0, tokens, size):
+                    end = min(start + size, tokens)
                     first = 0 if window is None else max(0, start - window + 1)
                     mask = self._part_mask(start - first, end - start, window, repeat, like)
                     queries, keys = slice(begin + start, begin + end), slice(begin + first, begin + end)
@@ -217,8 +219,9 @@ def attend(
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     if query.device.type in _ONE_CALL and not softcap:
         mask = blocks.whole(sliding_window, query)
-        gqa = key.shape[1] != query.shape[1]
-        out = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale, enable_gqa=gqa)
+        # Of torch's kernels on CUDA the one that takes a mask and keeps no weights wants a key for every head.
+        key, value = (of.repeat_interleave(query.shape[1] // of.shape[1], dim=1) for of in (key, value))
+        out = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
         return out.transpose(1, 2).contiguous(), None
     parts = blocks.parts(sliding_window, query.shape[1] // key.shape[1], query)
     out = _Products.apply(query[0], key[0], value[0], parts, scale, softcap)  # type: ignore[no-untyped-call]
