@@ -1,12 +1,12 @@
 """The prompt of a row: well formed, within its budget, and the same beginning from row to row."""
 
 import itertools
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from dataset_sessions import built, calls, harness, human, result, says, session, sessions, system
+from growth import assert_grows_with_size
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -122,15 +122,8 @@ def test_jumps_are_rare() -> None:
 
 
 def test_cost_is_linear_in_length() -> None:
-    def seconds(turns: int) -> float:
-        given_session = long_session(turns)
-        start = time.process_time()
-        rows_of(given_session)
-        return time.process_time() - start
-
-    seconds(100)
-    short, long = min(seconds(250) for _ in range(3)), min(seconds(2000) for _ in range(3))
-    assert long < short * 8 * 3  # eight times the length; quadratic cost would be sixty-four times
+    sessions = {turns: long_session(turns) for turns in (250, 2000)}
+    assert_grows_with_size(lambda turns: rows_of(sessions[turns]), 2000)
 
 
 def test_system_and_first_human_message_stay() -> None:

@@ -1,10 +1,10 @@
 """Answers that rest on what the prompt does not hold, and answers that only seem to."""
 
-import time
 from typing import Any
 
 import pytest
 from dataset_sessions import calls, harness, human, result, says, session
+from growth import assert_grows_with_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,7 +139,7 @@ def test_a_detail_is_missing_exactly_when_the_prompt_lacks_it(between: int, budg
 
 
 def test_cost_is_linear_in_length() -> None:
-    def seconds(turns: int) -> float:
+    def worked(turns: int) -> Session:
         work = [
             m
             for n in range(turns)
@@ -148,19 +148,17 @@ def test_cost_is_linear_in_length() -> None:
                 result(f"w{n}", f"next item_{n + 50:05} " + "x" * 99),
             )
         ]
-        long = session(harness("/go"), *work, says("Done."))
-        start = time.process_time()
-        assert sum(map(bool, missing(long, 2000))) > turns / 3
-        return time.process_time() - start
+        return session(harness("/go"), *work, says("Done."))
 
-    seconds(100)
-    short, long = min(seconds(300) for _ in range(3)), min(seconds(2400) for _ in range(3))
-    assert long < short * 8 * 3
+    sessions = {turns: worked(turns) for turns in (300, 2400)}
+    assert sum(map(bool, missing(sessions[2400], 2000))) > 2400 / 3
+    assert_grows_with_size(lambda turns: missing(sessions[turns], 2000), 2400)
 
 
 @pytest.mark.parametrize("piece", ["a", "a.", "a1", "1a-", "a@", "\n", "a(", " ab1234", "→", "İ"])
 def test_hostile_texts_cost_no_more_than_others(piece: str) -> None:
-    start = time.process_time()
-    text = piece * (150_000 // len(piece))
-    after_long_work(text, says(text[:3000]), calls("z", arguments={"old": text[:3000], "b": text[:400]}))
-    assert time.process_time() - start < 2
+    def work(size: int) -> None:
+        text = piece * (size // len(piece))
+        after_long_work(text, says(text[:3000]), calls("z", arguments={"old": text[:3000], "b": text[:400]}))
+
+    assert_grows_with_size(work, 150_000)

@@ -1,9 +1,8 @@
 """Standing documents: found where clients put them, once by digest, and left out of prompts on purpose."""
 
-import time
-
 import pytest
 from dataset_sessions import calls, harness, human, result, says, session, sessions, system
+from growth import assert_grows_with_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,6 +153,7 @@ def test_the_agents_messages_are_not_touched(given_session: Session) -> None:
     "piece", ["<system-reminder>", "<system-reminder># claudeMd", "<INSTRUCTIONS>", "# AGENTS.md instructions for "]
 )
 def test_hostile_texts_cost_no_more_than_others(piece: str) -> None:
-    start = time.process_time()
-    found(harness(piece * (400_000 // len(piece)) + "</system-reminder>"), human("Hi."), says("x"))
-    assert time.process_time() - start < 2
+    def work(size: int) -> None:
+        found(harness(piece * (size // len(piece)) + "</system-reminder>"), human("Hi."), says("x"))
+
+    assert_grows_with_size(work, 400_000)

@@ -6,12 +6,12 @@ Secrets are put together at run time, so that scanners do not take this file for
 import base64
 import itertools
 import json
-import time
 from typing import Any
 
 import msgspec
 import pytest
 from dataset_sessions import calls, human, result, says, session
+from growth import assert_grows_with_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -385,12 +385,4 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
     ],
 )  # fmt: skip
 def test_hostile_texts_take_time_in_proportion_to_their_length(hostile: str) -> None:
-    # What grows with the square takes sixteen times as long for four times the text, on a slow machine too.
-    quarter, whole = _seconds(hostile[: len(hostile) // 4]), _seconds(hostile)
-    assert whole < 8 * quarter + 0.5
-
-
-def _seconds(text: str) -> float:
-    start = time.process_time()
-    find(text)
-    return time.process_time() - start
+    assert_grows_with_size(lambda size: find(hostile[:size]), len(hostile))

@@ -5,12 +5,12 @@ itself; half way between the two lies room for a machine that is busy.
 """
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from growth import assert_grows_with_size
 from held import holds
 from planted_logs import WRITERS, Texts
 
@@ -127,19 +127,17 @@ def read(path: Path, text: str) -> FileReading:
 @pytest.mark.parametrize("case", CASES)
 def test_time_grows_with_the_size_alone(case: str, tmp_path: Path) -> None:
     make, most = CASES[case]
-    path = tmp_path / "log"
-    spent = []
-    for many in (most // 8, most):
+
+    def written(many: int) -> Path:
+        path = tmp_path / str(many)
         path.write_text(make(many), encoding="utf-8")
-        tries = []
-        for _ in range(3):
-            began = time.process_time()
-            found = read_file(path, str(path))
-            tries.append(time.process_time() - began)
-        assert isinstance(found, FileReading)
-        assert found.format == case.split()[0]
-        spent.append(min(tries))
-    assert spent[1] < 20 * spent[0] + 0.05
+        return path
+
+    paths = {many: written(many) for many in (most // 8, most)}
+    found = read_file(paths[most], "log")
+    assert isinstance(found, FileReading)
+    assert found.format == case.split()[0]
+    assert_grows_with_size(lambda many: read_file(paths[many], "log"), most)
 
 
 def test_nested_rewinds_repeat_no_more_than_some_of_what_led_to_them(tmp_path: Path) -> None:
