@@ -175,8 +175,9 @@ def test_a_list_of_records_is_read_as_its_lines_would_be(tmp_path: Path, indent:
     assert [(line.line, line.reason) for line in reading.lines.bad] == [(4, "not a JSON object")]
 
 
-def test_a_damaged_first_line_that_looks_like_a_list_costs_that_line_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ['["messages": [', '[{"note": 1}]', "[]"])
+def test_a_first_line_that_looks_like_a_list_costs_that_line_alone(tmp_path: Path, first: str) -> None:
     whole = json.dumps({"messages": [ASK, {"role": "assistant", "content": "Sunny."}]})
-    reading = read(tmp_path, "[" + whole[1:], whole, whole)
+    reading = read(tmp_path, first, whole, whole)
     assert len(reading.sessions) == 2
     assert [line.line for line in reading.lines.bad] == [1]

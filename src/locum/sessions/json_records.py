@@ -158,7 +158,7 @@ def head_values(head: bytes, path: Path) -> Iterator[Any]:
         if _layout(path) == "object":
             yield from _objects(path.read_bytes().removeprefix(BOM))[0]
         else:
-            yield from list(head_records(head)) or _decoded(next(_first_line(path), b""))
+            yield from list(head_records(head)) or _decoded(next(_lines(path), b""))
 
 
 def _first_of_list(path: Path) -> Iterator[Any]:
@@ -168,10 +168,12 @@ def _first_of_list(path: Path) -> Iterator[Any]:
 
 def _layout(path: Path) -> str:
     """ "list", "object" or "lines"."""
-    first = next(_first_line(path), b"")
+    lines = _lines(path)
+    first = next(lines, b"")
     # After its bracket a list has a record, its end, or a new line; a damaged line goes on with something else.
     if first.startswith(b"[") and first[1:].lstrip()[:1] in b"{[]":
-        return "list"
+        # Of lines one may be a list itself.
+        return "lines" if first.endswith(b"]") and next(lines, b"").startswith(b"{") else "list"
     if not first.startswith(b"{") or any(True for _ in _decoded(first)):
         return "lines"
     # Either the first of many lines is damaged, or one object goes over many lines: then the first holds
@@ -179,7 +181,7 @@ def _layout(path: Path) -> str:
     return "object" if len(first) < 200 and first[-1:] in b"{[," else "lines"
 
 
-def _first_line(path: Path) -> Iterator[bytes]:
+def _lines(path: Path) -> Iterator[bytes]:
     return (raw for _, raw in numbered_lines(path) if raw)
 
 
