@@ -429,3 +429,9 @@ def test_the_model_is_handed_over_with_the_kept_adapter_on_it(
     model.set_attn_implementation("eager")
     with torch.no_grad():
         torch.testing.assert_close(held[0], model(input_ids=ids, use_cache=False).logits)
+
+
+def test_a_rank_above_that_of_every_weight_is_refused(tiny_base: Base, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"--rank 5000 is more than the \d+ that any weight of the base has"):
+        train(many_rows(), [], tiny_base, tmp_path, TrainOptions(shape=LoraShape(rank=5000, alpha=10_000)))
+    assert not (tmp_path / "adapter").exists()

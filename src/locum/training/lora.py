@@ -93,7 +93,7 @@ def add_lora(model: "PreTrainedModel", shape: LoraShape, seed: int) -> dict[str,
         The adapted layers by their name in the model.
 
     Raises:
-        TrainingError: the model has no such layer, or fewer decoder layers than `shape.top`.
+        TrainingError: the model has no such layer, fewer decoder layers than `shape.top`, or no weight of such a rank.
     """
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
@@ -103,14 +103,23 @@ def add_lora(model: "PreTrainedModel", shape: LoraShape, seed: int) -> dict[str,
         raise TrainingError(f"--layers top:{shape.top} asks for more layers than the {count} that the base has")
     first = 0 if shape.top is None else count - shape.top
     inside = {id(module) for layer in decoder.layers[first:] for module in layer.modules()}
-    layers: dict[str, LoraLinear] = {}
-    for name, module in list(model.named_modules()):
-        parent, _, leaf = name.rpartition(".")
-        if leaf in TARGETS and isinstance(module, nn.Linear) and id(module) in inside:
-            layers[name] = LoraLinear(module, shape, generator)
-            setattr(model.get_submodule(parent), leaf, layers[name])
-    if not layers:
+    places = {
+        name: module
+        for name, module in model.named_modules()
+        if name.rpartition(".")[2] in TARGETS and isinstance(module, nn.Linear) and id(module) in inside
+    }
+    if not places:
         raise TrainingError(f"a {model.config.model_type} model has none of the layers {', '.join(TARGETS)}")
+    full = max(min(module.weight.shape) for module in places.values())
+    if shape.rank > full:
+        raise TrainingError(
+            f"--rank {shape.rank} is more than the {full} that any weight of the base has; choose fewer"
+        )
+    layers: dict[str, LoraLinear] = {}
+    for name, module in places.items():
+        parent, _, leaf = name.rpartition(".")
+        layers[name] = LoraLinear(module, shape, generator)
+        setattr(model.get_submodule(parent), leaf, layers[name])
     return layers
 
 
