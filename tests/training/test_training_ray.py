@@ -98,6 +98,7 @@ def test_what_must_not_be_trained_through_is_said_by_its_own_name(
 
 
 def test_nobody_there(tiny_base: Base, tmp_path: Path) -> None:
+    pytest.importorskip("ray.train")
     with pytest.raises(EngineError, match="no Ray cluster at"):
         train_on_ray("127.0.0.1:9", many_rows(), [], tiny_base, tmp_path, OPTIONS)
     assert list(tmp_path.iterdir()) == []
